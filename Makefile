@@ -1,0 +1,72 @@
+# Every habit is one word. Each target does its own set-up; a fresh machine needs Python 3.11+, make and git.
+PYTHON ?= python3
+VENV := .venv
+GENVENV := .venv-generate
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+NPM ?= npm
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_CONSTRAINT := $(abspath constraints.txt)
+
+.PHONY: help setup generate check-generated check test demo bench docs drift clean
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready  ## install tollkit for development into .venv
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tollkit needs Python 3.11 or newer")'
+	@echo "installing into $(VENV) (a minute, once)"
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --upgrade pip
+	@$(PY) -m pip install --quiet --editable '.[all]' --group dev
+	@touch $@
+
+$(GENVENV)/.ready: constraints-generate.txt
+	@test -x $(GENVENV)/bin/python || $(PYTHON) -m venv $(GENVENV)
+	@PIP_CONSTRAINT= $(GENVENV)/bin/python -m pip install --quiet --requirement constraints-generate.txt
+	@touch $@
+
+generate: $(GENVENV)/.ready  ## write generated/ from specs/
+	@$(GENVENV)/bin/python scripts/generate.py
+
+check-generated: $(GENVENV)/.ready  ## fail when generated/ is not what specs/ give
+	@$(GENVENV)/bin/python scripts/generate.py --check
+
+check: setup check-generated  ## format, lint, types, layout, public names, specs, docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(PY) scripts/lint_specs.py
+	$(PY) scripts/check_layout.py
+	$(BIN)/mypy overlay/tollkit scripts
+	$(BIN)/pyright
+	$(PY) scripts/check_types.py
+	$(PY) scripts/check_names.py
+	$(PY) scripts/check_docs.py
+
+test: setup  ## run the tests, with coverage; tells what it left out and why
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+demo: setup  ## watch PymtHouse's whole job run against an embedded sandbox
+	@$(PY) scripts/demo.py
+
+bench: setup $(GENVENV)/.ready  ## measure, as ratios against peers in the same run
+	@$(PY) scripts/bench/run.py
+
+docs: setup  ## run every snippet of README.md and docs/
+	$(PY) scripts/check_docs.py
+
+scripts/drift/node_modules: scripts/drift/package.json
+	@cd scripts/drift && $(NPM) install --silent --no-audit --no-fund --no-package-lock
+	@touch $@
+
+drift: setup scripts/drift/node_modules  ## FROM=usage/v2026_05 TO=usage/v2026_08: what changed between two versions
+	@$(PY) scripts/drift/drift.py $(FROM) $(TO)
+
+clean:  ## remove everything that make made, but for generated/
+	rm -rf $(VENV) $(GENVENV) build dist site htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name node_modules -prune -exec rm -rf {} +
+	find . -name __pycache__ -prune -exec rm -rf {} +

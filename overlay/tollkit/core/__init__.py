@@ -1,0 +1,1 @@
+"""What every platform's client stands on: flows, drivers, transport policy. No platform names in here."""

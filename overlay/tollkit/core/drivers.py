@@ -1,0 +1,294 @@
+"""The two drivers: the only place that waits. They perform the effects of flows, blocking or async."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from tollkit.core import policy
+from tollkit.core.flows import (
+    AsyncCall,
+    BlockingCall,
+    Call,
+    Effect,
+    Flow,
+    Gather,
+    Offload,
+    Send,
+    Share,
+    Sleep,
+    Wire,
+)
+from tollkit.core.http import AsyncConnections, Connections, translate
+from tollkit.core.raw import Answer, Raw
+from tollkit.core.settings import Options
+from tollkit.errors import ArgumentError, TollkitError, brand
+
+if TYPE_CHECKING:
+    from tollkit.core.single_flight import Seat
+    from tollkit_api.runtime import HttpResponse
+
+__all__ = ["Async", "Blocking"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+Answers = list[Answer] | None
+_leaders: set[asyncio.Future[Any]] = set()
+"""Keeps tasks alive that nobody awaits any more; an event loop alone holds them weakly."""
+
+
+class _Driver:
+    """What both drivers hold: the flows they run, and the options they run them with."""
+
+    family: type[TollkitError] = TollkitError
+    flows: Any
+    _options: Options
+
+    def _wire(self, wire: Wire) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "content": wire.content,
+            "headers": wire.headers,
+            "follow_redirects": False,
+        }
+        timeout = self._options.timeout
+        if timeout is not None:
+            arguments["timeout"] = (timeout.connect, timeout.read, timeout.write, timeout.pool)
+        return arguments
+
+
+def _keep(answers: Answers, wire: Wire, response: HttpResponse) -> None:
+    if answers is not None:
+        url = wire.url.partition("?")[0]
+        answers.append(Answer(response.status_code, response.headers, response.content, wire.method, url))
+
+
+class Blocking(_Driver):
+    """Runs flows on the calling thread. Safe to share between threads."""
+
+    _connections: Connections
+
+    def bind_flow(self, fn: Callable[P, Flow[T]]) -> BlockingCall[P, T]:
+        """Bind a flow as a plain call; used by `@flow`."""
+        return BlockingCall(self, fn)
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its result; errors get the family of this client."""
+        try:
+            return self._drive(flow, None)
+        except TollkitError as error:
+            brand(error, self.family)
+            raise
+
+    def run_raw(self, flow: Flow[T]) -> Raw[T]:
+        """Run a flow and keep every HTTP answer on the way."""
+        answers: list[Answer] = []
+        try:
+            result = self._drive(flow, answers)
+        except TollkitError as error:
+            brand(error, self.family)
+            raise
+        return Raw(result, tuple(answers))
+
+    def _drive(self, flow: Flow[T], answers: Answers) -> T:
+        try:
+            effect = next(flow)
+            while True:
+                try:
+                    value = self._perform(effect, answers)
+                except Exception as error:  # noqa: BLE001 - whatever happens belongs to the flow
+                    effect = flow.throw(error)
+                else:
+                    effect = flow.send(value)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        finally:
+            flow.close()
+
+    def _perform(self, effect: Effect, answers: Answers) -> Any:
+        match effect:
+            case Wire():
+                try:
+                    response = self._connections.client().request(effect.method, effect.url, **self._wire(effect))
+                except Exception as failure:
+                    translated = translate(failure)
+                    if translated is None:
+                        raise
+                    raise translated from translated.__cause__
+                _keep(answers, effect, response)
+                return response
+            case Send():
+                response = self._drive(policy.exchange(effect.request, effect.service, self._options), answers)
+                return effect.service.read(effect.request, response, effect.parse)
+            case Sleep():
+                time.sleep(effect.seconds)
+                return None
+            case Share():
+                return self._share(effect, answers)
+            case Gather():
+                return self._gather(effect, answers)
+            case Offload():
+                return effect.call()
+            case Call():
+                result = effect.call()
+                if inspect.isawaitable(result):
+                    if inspect.iscoroutine(result):
+                        result.close()
+                    raise ArgumentError(effect.name, "must be a plain function for a blocking client")
+                return result
+
+    def _share(self, effect: Share[Any], answers: Answers) -> Any:
+        while True:
+            seat = effect.flight.take(effect.key)
+            if seat.leader:
+                try:
+                    result = self._drive(effect.start(), answers)
+                except BaseException as error:
+                    effect.flight.land(effect.key, seat, error=error)
+                    raise
+                effect.flight.land(effect.key, seat, result=result)
+                return result
+            if effect.meanwhile is not None:
+                return effect.meanwhile
+            landing = seat.landing.result()
+            if not landing.abandoned:
+                return landing.outcome()
+
+    def _gather(self, effect: Gather[Any], answers: Answers) -> list[Any]:
+        flows = list(effect.flows)
+        if len(flows) < 2 or effect.limit < 2:
+            return [self._drive(flow, answers) for flow in flows]
+        with ThreadPoolExecutor(min(effect.limit, len(flows)), thread_name_prefix="tollkit") as pool:
+            futures = [
+                pool.submit(contextvars.copy_context().run, functools.partial(self._drive, flow, answers))
+                for flow in flows
+            ]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return [future.result() for future in futures]
+
+
+class Async(_Driver):
+    """Runs flows on the running event loop. Safe to share between tasks, and between loops."""
+
+    _connections: AsyncConnections
+
+    def bind_flow(self, fn: Callable[P, Flow[T]]) -> AsyncCall[P, T]:
+        """Bind a flow as a coroutine function; used by `@flow`."""
+        return AsyncCall(self, fn)
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its result; errors get the family of this client."""
+        try:
+            return await self._drive(flow, None)
+        except TollkitError as error:
+            brand(error, self.family)
+            raise
+
+    async def run_raw(self, flow: Flow[T]) -> Raw[T]:
+        """Run a flow and keep every HTTP answer on the way."""
+        answers: list[Answer] = []
+        try:
+            result = await self._drive(flow, answers)
+        except TollkitError as error:
+            brand(error, self.family)
+            raise
+        return Raw(result, tuple(answers))
+
+    async def _drive(self, flow: Flow[T], answers: Answers) -> T:
+        try:
+            effect = next(flow)
+            while True:
+                try:
+                    value = await self._perform(effect, answers)
+                except Exception as error:  # noqa: BLE001 - whatever happens belongs to the flow
+                    effect = flow.throw(error)
+                else:
+                    effect = flow.send(value)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        finally:
+            flow.close()
+
+    async def _perform(self, effect: Effect, answers: Answers) -> Any:
+        match effect:
+            case Wire():
+                try:
+                    response = await self._connections.client().request(
+                        effect.method, effect.url, **self._wire(effect)
+                    )
+                except Exception as failure:
+                    translated = translate(failure)
+                    if translated is None:
+                        raise
+                    raise translated from translated.__cause__
+                _keep(answers, effect, response)
+                return response
+            case Send():
+                response = await self._drive(policy.exchange(effect.request, effect.service, self._options), answers)
+                return effect.service.read(effect.request, response, effect.parse)
+            case Sleep():
+                await asyncio.sleep(effect.seconds)
+                return None
+            case Share():
+                return await self._share(effect, answers)
+            case Gather():
+                return await self._gather(effect, answers)
+            case Offload():
+                return await asyncio.to_thread(effect.call)
+            case Call():
+                result = effect.call()
+                return await result if inspect.isawaitable(result) else result
+
+    async def _share(self, effect: Share[Any], answers: Answers) -> Any:
+        while True:
+            seat = effect.flight.take(effect.key)
+            if seat.leader:
+                # A task of its own: a caller who gives up must not end what others wait for, nor lose what
+                # cannot be had twice, such as a refresh token that the old one has been given for.
+                leader = asyncio.ensure_future(self._lead(effect, seat, answers))
+                _leaders.add(leader)
+                leader.add_done_callback(_leaders.discard)
+                return await asyncio.shield(leader)
+            if effect.meanwhile is not None:
+                return effect.meanwhile
+            # shielded for the same reason
+            landing = await asyncio.shield(asyncio.wrap_future(seat.landing))
+            if not landing.abandoned:
+                return landing.outcome()
+
+    async def _lead(self, effect: Share[Any], seat: Seat, answers: Answers) -> Any:
+        try:
+            result = await self._drive(effect.start(), answers)
+        except BaseException as error:
+            effect.flight.land(effect.key, seat, error=error)
+            raise
+        effect.flight.land(effect.key, seat, result=result)
+        return result
+
+    async def _gather(self, effect: Gather[Any], answers: Answers) -> list[Any]:
+        gate = asyncio.Semaphore(max(1, effect.limit))
+
+        async def one(flow: Flow[Any]) -> Any:
+            async with gate:
+                return await self._drive(flow, answers)
+
+        tasks = [asyncio.ensure_future(one(flow)) for flow in effect.flows]
+        try:
+            return await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise

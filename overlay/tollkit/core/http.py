@@ -1,0 +1,256 @@
+"""The only module that imports httpx: builds its clients, and translates its failures.
+
+httpx stays out of every public signature but `http_client=`, which takes anything of the shape below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import threading
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from tollkit.core.settings import Connection, Timeout
+from tollkit.errors import (
+    ConfigurationError,
+    ConnectError,
+    LocalError,
+    MissingExtraError,
+    RequestTimeoutError,
+    TollkitError,
+    TransportError,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+    from tollkit_api.runtime import HttpResponse
+
+__all__ = ["AsyncConnections", "AsyncHttpClient", "Connections", "HttpClient", "translate"]
+
+C = TypeVar("C")
+USER_AGENT = "tollkit-python"
+
+
+class HttpClient(Protocol):
+    """What tollkit needs of a blocking HTTP client; `httpx.Client` has it."""
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes | None = ...,
+        headers: Mapping[str, str] | None = ...,
+        follow_redirects: bool = ...,
+        timeout: Any = ...,
+    ) -> HttpResponse:
+        """Send one request and read its whole answer."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class AsyncHttpClient(Protocol):
+    """What tollkit needs of an async HTTP client; `httpx.AsyncClient` has it."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes | None = ...,
+        headers: Mapping[str, str] | None = ...,
+        follow_redirects: bool = ...,
+        timeout: Any = ...,
+    ) -> HttpResponse:
+        """Send one request and read its whole answer."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+def _arguments(connection: Connection) -> dict[str, Any]:
+    import httpx
+
+    if connection.http2 and importlib.util.find_spec("h2") is None:
+        raise MissingExtraError("HTTP/2", "http2")
+    timeout = Timeout()
+    return {
+        "verify": connection.verify,
+        "proxy": connection.proxy,
+        "http2": connection.http2,
+        "trust_env": connection.trust_env,
+        "follow_redirects": False,
+        "timeout": (timeout.connect, timeout.read, timeout.write, timeout.pool),
+        "limits": httpx.Limits(
+            max_connections=connection.max_connections,
+            max_keepalive_connections=connection.max_keepalive_connections,
+            keepalive_expiry=connection.keepalive_expiry,
+        ),
+        "headers": {"user-agent": USER_AGENT},
+    }
+
+
+def _make(client: Callable[..., C], connection: Connection) -> C:
+    try:
+        return client(**_arguments(connection))
+    except (ValueError, ImportError) as problem:
+        if isinstance(problem, TollkitError):
+            raise
+        raise ConfigurationError(f"No HTTP client can be made with these settings: {problem}") from problem
+
+
+def _closed() -> LocalError:
+    return LocalError("The client has been closed; make a new one", code="client_closed")
+
+
+class Connections:
+    """The blocking HTTP client behind a tollkit client: made at the first request, shared by its copies.
+
+    A process that was forked gets connections of its own, since sockets must not be shared.
+    """
+
+    def __init__(self, connection: Connection, brought: HttpClient | None) -> None:
+        self._connection = connection
+        self._brought = brought
+        self._made: tuple[int, HttpClient] | None = None
+        self._lock = threading.Lock()
+        self._open = True
+
+    def client(self) -> HttpClient:
+        """The client to send with.
+
+        Raises:
+            LocalError: `close()` was called before.
+        """
+        if not self._open:
+            raise _closed()
+        if self._brought is not None:
+            return self._brought
+        process = os.getpid()
+        made = self._made
+        if made is None or made[0] != process:
+            with self._lock:
+                made = self._made
+                if not self._open:
+                    raise _closed()
+                if made is None or made[0] != process:
+                    import httpx
+
+                    made = self._made = (process, _make(httpx.Client, self._connection))
+        return made[1]
+
+    def close(self) -> None:
+        """Close the connections that were made here; a client that was brought stays open."""
+        with self._lock:
+            self._open = False
+            made, self._made = self._made, None
+        if made is not None:
+            made[1].close()
+
+
+class AsyncConnections:
+    """The async HTTP client behind a tollkit client, one for each event loop that uses it.
+
+    A connection belongs to the loop in which it was opened; with one client for all loops, the second
+    `asyncio.run` of a program would fail. What is not closed before is closed with its loop.
+    """
+
+    def __init__(self, connection: Connection, brought: AsyncHttpClient | None) -> None:
+        self._connection = connection
+        self._brought = brought
+        self._made: dict[asyncio.AbstractEventLoop, tuple[httpx.AsyncClient, AsyncGenerator[None]]] = {}
+        self._open = True
+
+    def client(self) -> AsyncHttpClient:
+        """The client to send with in the running event loop.
+
+        Raises:
+            LocalError: `aclose()` was called before.
+        """
+        if not self._open:
+            raise _closed()
+        if self._brought is not None:
+            return self._brought
+        loop = asyncio.get_running_loop()
+        made = self._made.get(loop)
+        if made is None:
+            import httpx
+
+            for ended in [other for other in list(self._made) if other.is_closed()]:
+                self._made.pop(ended, None)
+            client = _make(httpx.AsyncClient, self._connection)
+            made = self._made[loop] = (client, _closed_with_loop(client))
+        return made[0]
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop; other loops close theirs."""
+        self._open = False
+        made = self._made.pop(asyncio.get_running_loop(), None)
+        self._made.clear()
+        if made is not None:
+            await made[1].aclose()
+
+
+def _closed_with_loop(client: httpx.AsyncClient) -> AsyncGenerator[None]:
+    """A guard that closes the client when it is closed itself or dropped, or when its event loop ends.
+
+    Event loops finish the async generators that were begun in them (`loop.shutdown_asyncgens`); there is no other
+    hook at the end of a loop.
+    """
+
+    async def guard() -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            await client.aclose()
+
+    begun = guard()
+    with contextlib.suppress(StopIteration):
+        begun.asend(None).send(None)  # up to its `yield`, which waits for nothing
+    return begun
+
+
+def translate(failure: Exception) -> TransportError | None:
+    """The error for a failure of the HTTP client, with the cause that may be shown; `None` when it is none of HTTP.
+
+    Goes by the names of the classes, which httpx and the clients made after it share.
+    """
+    names = {cls.__name__ for cls in type(failure).__mro__}
+    told = f"{type(failure).__name__}: {failure}" if str(failure) else type(failure).__name__
+    error: TransportError
+    if isinstance(failure, TollkitError):
+        return None
+    elif "LocalProtocolError" in names:
+        # its text, and that of its own cause, show the header that cannot be sent, which may be a secret
+        return TransportError(
+            "The request could not be sent: a header or the body is not valid HTTP",
+            code="invalid_request",
+            retryable=False,
+        )
+    elif "UnsupportedProtocol" in names or "InvalidURL" in names:
+        error = TransportError(f"The request could not be sent ({told})", code="invalid_request", retryable=False)
+    elif not names.isdisjoint({"ConnectTimeout", "PoolTimeout"}):
+        error = RequestTimeoutError(
+            f"No connection in time ({told})", hint="Check the address and the network", safe_to_retry=True
+        )
+    elif not names.isdisjoint({"TimeoutException", "TimeoutError"}):
+        error = RequestTimeoutError(f"No answer in time ({told})", hint="Raise timeout= or try again later")
+    elif not names.isdisjoint({"ConnectError", "ProxyError", "ConnectionRefusedError", "gaierror"}):
+        error = ConnectError(
+            f"No connection ({told})", hint="Check the address, proxy and network", safe_to_retry=True
+        )
+    elif not names.isdisjoint({"TransportError", "RequestError", "HTTPError", "OSError"}):
+        error = TransportError(f"The connection broke before a whole answer came ({told})")
+    else:
+        return None
+    error.__cause__ = failure
+    return error

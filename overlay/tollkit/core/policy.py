@@ -1,0 +1,140 @@
+"""What happens around one request: credentials, attempts, back-off, events, and which error comes out.
+
+The policy is a flow, so that it is the same for both drivers, for generated modules and for any HTTP client.
+It retries only what is safe: an operation that its document calls idempotent, or a request of which nothing
+left. Statuses 408, 425, 429 and 5xx and transport failures are worth another try; `Retry-After` is obeyed up
+to a limit, beyond it the error comes out at once; without it the wait is exponential with full jitter.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from tollkit.core import answers, events
+from tollkit.core.flows import Sleep, Wire
+from tollkit.core.settings import merged
+from tollkit.errors import StatusError, TollkitError, TransportError
+
+if TYPE_CHECKING:
+    from tollkit.core.service import Service
+    from tollkit.core.settings import Options
+    from tollkit_api.runtime import HttpResponse, Request
+
+__all__ = ["BACKOFF_BASE", "BACKOFF_CAP", "RETRY_AFTER_CAP", "exchange"]
+
+BACKOFF_BASE = 0.5
+"""Seconds: the longest wait before the first retry."""
+BACKOFF_CAP = 8.0
+"""Seconds: the longest wait between any two attempts that no server asked for."""
+RETRY_AFTER_CAP = 60.0
+"""Seconds: a server that asks for a longer wait gets no retry."""
+
+_RETRY_STATUSES = frozenset({408, 425, 429})
+_log = logging.getLogger("tollkit.http")
+
+
+def exchange(request: Request, service: Service, options: Options) -> Generator[Any, Any, HttpResponse]:
+    """Send a request as its operation allows; return the first success answer.
+
+    Raises:
+        TollkitError: What the service's `read_error` makes of an error answer, or a `TransportError`.
+    """
+    response, error = yield from settle(request, service, options)
+    if error is not None:
+        raise error
+    return response
+
+
+def settle(
+    request: Request, service: Service, options: Options
+) -> Generator[Any, Any, tuple[HttpResponse, TollkitError | None]]:
+    """Send a request as its operation allows; return the last answer, and the error that it means if it is one.
+
+    Raises:
+        TransportError: No answer came.
+    """
+    operation = request.operation
+    url = service.base_url + request.url
+    attempt = 0
+    renewed = False
+    while True:
+        attempt += 1
+        authorization = yield from service.credentials.authorize(operation)
+        headers = merged(service.headers, request.headers, authorization, options.headers)
+        if options.on_event:
+            _tell(options, events.RequestSent(service.name, operation.id, operation.method, url, attempt))
+        started = time.monotonic()
+        error: TollkitError
+        response: Any = None
+        try:
+            response = yield Wire(
+                operation.method, service.base_url + request.url_with_query, headers, request.content
+            )
+        except TransportError as failure:
+            seconds = time.monotonic() - started
+            error = failure
+            sendable = error.safe_to_retry = error.safe_to_retry or operation.idempotent
+            worth_it = error.retryable
+            wait = None
+            _log.debug("%s %s failed after %.3f s: %s", operation.method, url, seconds, failure.kind)
+            if options.on_event:
+                _tell(
+                    options,
+                    events.ExchangeFailed(
+                        service.name, operation.id, operation.method, url, attempt, failure, seconds
+                    ),
+                )
+        else:
+            status = response.status_code
+            if _log.isEnabledFor(logging.DEBUG):
+                _log.debug("%s %s -> %d in %.3f s", operation.method, url, status, time.monotonic() - started)
+            if options.on_event:
+                seconds = time.monotonic() - started
+                _tell(
+                    options,
+                    events.AnswerReceived(
+                        service.name, operation.id, operation.method, url, attempt, status, seconds
+                    ),
+                )
+            if 200 <= status < 300 or status in operation.success:
+                return response, None
+            if status == 401 and not renewed and service.credentials.rejected(operation, authorization):
+                renewed = True
+                attempt -= 1
+                continue
+            error = service.read_error(request, response)
+            worth_it = error.retryable = status in _RETRY_STATUSES or status >= 500
+            sendable = operation.idempotent
+            error.safe_to_retry = sendable or status in (425, 429)
+            wait = error.retry_after if isinstance(error, StatusError) else answers.retry_after(response.headers)
+        error.context = {**service.context(request), "attempts": attempt, **error.context}
+        delay = _delay(attempt, wait)
+        if not (worth_it and sendable) or attempt > options.max_retries or delay > RETRY_AFTER_CAP:
+            if response is None:
+                raise error
+            return response, error
+        _log.info("%s: %s; attempt %d follows in %.2f s", operation.id, error.kind, attempt + 1, delay)
+        if options.on_event:
+            _tell(
+                options,
+                events.RetryScheduled(service.name, operation.id, operation.method, url, attempt, error, delay),
+            )
+        yield Sleep(delay)
+
+
+def _delay(attempt: int, wait: float | None) -> float:
+    if wait is not None:
+        return wait
+    return random.uniform(0, min(BACKOFF_CAP, BACKOFF_BASE * 2 ** (attempt - 1)))
+
+
+def _tell(options: Options, event: events.Event) -> None:
+    if options.on_event:
+        try:
+            options.on_event(event)
+        except Exception:  # noqa: BLE001 - an observer must not break the call that it observes
+            _log.exception("on_event raised")

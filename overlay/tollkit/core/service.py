@@ -1,0 +1,100 @@
+"""A service: where requests of one kind go, with which credentials, and how its answers are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from tollkit.core import answers
+from tollkit.core.credentials import Credentials, NoCredentials
+from tollkit.errors import DecodeError, StatusError, TollkitError
+from tollkit_api import runtime
+
+if TYPE_CHECKING:
+    from tollkit_api.runtime import HttpResponse, Request
+
+__all__ = ["Service"]
+
+T = TypeVar("T")
+
+
+def _read_error(request: Request, response: HttpResponse) -> StatusError:
+    return answers.status_error(request, response, body=answers.json_body(response))
+
+
+def _accept(request: Request, response: HttpResponse) -> None:
+    """By default the operation's own parser judges the body."""
+
+
+def _unreadable(request: Request, response: HttpResponse) -> DecodeError:
+    return DecodeError(
+        f"The answer to {request.operation.id} is not the JSON that its document promises",
+        hint="Check the base address and any proxy on the way",
+        body={"contentType": answers.content_type(response), "preview": answers.preview(response)},
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Service:
+    """One API of a platform.
+
+    Attributes:
+        name: For logs, events and the `context` of errors.
+        base_url: Scheme, host and leading path; a request's own address is appended. Empty when requests
+            have absolute addresses.
+        credentials: What fills the operations' security schemes.
+        headers: Sent with every request, below the operation's own.
+        read_error: Makes the error for an answer with an error status.
+        accept: Raises for a success answer that the platform's documents rule out.
+        unreadable: Makes the error for a success answer whose body as a whole is not what it should be.
+    """
+
+    name: str
+    base_url: str = ""
+    credentials: Credentials = attrs.field(factory=NoCredentials)
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    read_error: Callable[[Request, HttpResponse], TollkitError] = _read_error
+    accept: Callable[[Request, HttpResponse], None] = _accept
+    unreadable: Callable[[Request, HttpResponse], DecodeError] = _unreadable
+
+    def read(self, request: Request, response: HttpResponse, parse: Callable[[HttpResponse], T]) -> T:
+        """The parsed result of a success answer.
+
+        Raises:
+            DecodeError: The body is not what the document says.
+        """
+        try:
+            self.accept(request, response)
+            return parse(response)
+        except (runtime.DecodeError, runtime.UnexpectedStatus) as problem:
+            error = self._undecodable(request, response, problem)
+            raise error from problem
+        except TollkitError as error:
+            error.context = {**self.context(request), **error.context}
+            raise
+
+    def _undecodable(
+        self, request: Request, response: HttpResponse, problem: runtime.DecodeError | runtime.UnexpectedStatus
+    ) -> DecodeError:
+        hint = f"The answer to {request.operation.id} is not what its document says; report it to the platform"
+        if isinstance(problem, runtime.UnexpectedStatus):
+            error = DecodeError(f"Success status {problem.status_code} is not in the document", hint=hint)
+        elif problem.path == "$":
+            error = self.unreadable(request, response)
+        else:
+            error = DecodeError(f"{problem.path}: expected {problem.expected}, got {problem.got}", hint=hint)
+            error.path = problem.path
+        error.context = self.context(request)
+        error.request_id = answers.request_id(response, None)
+        return error
+
+    def context(self, request: Request) -> dict[str, str]:
+        """Where an error happened, as data; no query, since some hold signatures."""
+        return {
+            "service": self.name,
+            "operation": request.operation.id,
+            "method": request.operation.method,
+            "url": self.base_url + request.url,
+        }

@@ -1,0 +1,77 @@
+"""One run for all who ask for the same thing at the same time, across threads, tasks and event loops."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from concurrent.futures import Future
+from typing import Any
+
+import attrs
+
+__all__ = ["Landing", "Seat", "SingleFlight"]
+
+
+@attrs.frozen
+class Landing:
+    """How a run ended.
+
+    Attributes:
+        result: What it returned.
+        error: What it raised.
+        abandoned: Whether the caller who ran it was cancelled, so that somebody else must run it.
+    """
+
+    result: Any = attrs.field(default=None, repr=False)
+    error: Exception | None = None
+    abandoned: bool = False
+
+    def outcome(self) -> Any:
+        """The result, or the error as one that only this caller has: a traceback must not be shared."""
+        if self.error is None:
+            return self.result
+        raise _twin(self.error) from self.error
+
+
+@attrs.frozen
+class Seat:
+    """A caller's place: the leader runs the flow and lands; everybody else waits for the landing."""
+
+    leader: bool
+    landing: Future[Landing]
+
+
+class SingleFlight:
+    """Which keys are being run now. It keeps no results."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[object, Future[Landing]] = {}
+
+    def take(self, key: object) -> Seat:
+        """Take the seat for `key`."""
+        with self._lock:
+            running = self._running.get(key)
+            if running is not None:
+                return Seat(leader=False, landing=running)
+            landing = self._running[key] = Future()
+            return Seat(leader=True, landing=landing)
+
+    def land(self, key: object, seat: Seat, *, result: Any = None, error: BaseException | None = None) -> None:
+        """The leader is done: free the key, then tell everybody who waits."""
+        with self._lock:
+            self._running.pop(key, None)
+        # the error is the value of the future and not its exception, which everybody who asks would raise
+        if error is None or isinstance(error, Exception):
+            seat.landing.set_result(Landing(result, error))
+        else:
+            seat.landing.set_result(Landing(abandoned=True))
+
+
+def _twin(error: Exception) -> Exception:
+    try:
+        return copy.copy(error)
+    except Exception:  # noqa: BLE001 - a constructor that takes something else than `args`
+        other = type(error).__new__(type(error), *error.args)
+        other.__dict__.update(error.__dict__)
+        return other

@@ -1,0 +1,43 @@
+"""JSON from outside: decoded strictly, and looked at without trusting it."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn, TypeGuard
+
+__all__ = ["decode", "is_list", "is_number", "is_object"]
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+
+
+def decode(content: bytes) -> Any:
+    """The value of a JSON text in UTF-8 (RFC 8259); NaN and Infinity, which Python knows, are none.
+
+    Raises:
+        ValueError: It is no JSON, or nested too deeply.
+    """
+    try:
+        return _decode(content.decode("utf-8-sig"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether it is a JSON object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether it is a JSON array."""
+    return isinstance(value, list)
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether it is a finite JSON number; `true` is none, although Python takes it for 1."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,70 @@
+"""A whole device login, for programs that have no client of PymtHouse: a command line on a user's machine."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from tollkit.oidc.client import AsyncOidcClient, OidcClient
+from tollkit.pymthouse.discovery import shared_discovery
+from tollkit.pymthouse.errors import PmtHouseError
+
+if TYPE_CHECKING:
+    from tollkit.core.http import AsyncHttpClient, HttpClient
+    from tollkit.oidc.flows import Cancel
+    from tollkit.oidc.models import DeviceAuthorization, TokenResponse
+
+__all__ = ["poll_device_token", "poll_device_token_async"]
+
+
+def poll_device_token(
+    *,
+    issuer_url: str,
+    client_id: str,
+    scope: str | None = None,
+    on_user_code: Callable[[DeviceAuthorization], object] | None = None,
+    cancel: Cancel | None = None,
+    allow_insecure_http: bool = False,
+    http_client: HttpClient | None = None,
+) -> TokenResponse:
+    """Log a device in (RFC 8628): get a code, show it, wait until its user has approved.
+
+    Args:
+        issuer_url: The issuer.
+        client_id: The app's public client id; no secret is involved.
+        scope: Scopes, separated by spaces.
+        on_user_code: Called once with what to show: `user_code`, `verification_uri`, `expires_in` (seconds).
+        cancel: Ends the login soon after its `is_set()` turns true, e.g. a `threading.Event`.
+        allow_insecure_http: Allow an `http://` issuer.
+        http_client: An HTTP client of your own.
+
+    Raises:
+        DeviceFlowError: Denied (`access_denied`), expired (`expired_token`; `device_flow_expired` by our clock,
+            status 408), or the answer to a poll was lost.
+        CancelledError: `cancel` was set.
+        OAuthError: The issuer refuses the client or the scope.
+        DecodeError: The issuer has no device flow (code `unsupported_grant`), or an answer cannot be used.
+    """
+    discovery = shared_discovery(issuer_url, allow_insecure_http=allow_insecure_http)
+    with OidcClient(issuer_url, client_id, auth="none", discovery=discovery, http_client=http_client) as client:
+        client.family = PmtHouseError
+        return client.device_login(on_user_code, scope=scope, cancel=cancel)
+
+
+async def poll_device_token_async(
+    *,
+    issuer_url: str,
+    client_id: str,
+    scope: str | None = None,
+    on_user_code: Callable[[DeviceAuthorization], Awaitable[object] | object] | None = None,
+    cancel: Cancel | None = None,
+    allow_insecure_http: bool = False,
+    http_client: AsyncHttpClient | None = None,
+) -> TokenResponse:
+    """`poll_device_token` as a coroutine; `on_user_code` may be one too."""
+    discovery = shared_discovery(issuer_url, allow_insecure_http=allow_insecure_http)
+    async with AsyncOidcClient(
+        issuer_url, client_id, auth="none", discovery=discovery, http_client=http_client
+    ) as client:
+        client.family = PmtHouseError
+        return await client.device_login(on_user_code, scope=scope, cancel=cancel)

@@ -1,0 +1,187 @@
+"""Discovery of the issuer, for programs that have no client: functions over one cache for the whole process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+
+from tollkit.errors import DecodeError, brand
+from tollkit.oidc.client import AsyncOidcClient, OidcClient
+from tollkit.oidc.discovery import Discovery
+from tollkit.oidc.models import ProviderMetadata
+from tollkit.pymthouse.errors import PmtHouseError
+
+if TYPE_CHECKING:
+    from tollkit.core.http import AsyncHttpClient, HttpClient
+
+__all__ = [
+    "OidcDiscoveryDocument",
+    "authorization_server_to_oidc_document",
+    "clear_discovery_cache",
+    "fetch_discovery_document",
+    "fetch_discovery_document_async",
+    "load_authorization_server",
+    "load_authorization_server_async",
+]
+
+_MEMBERS = (
+    "issuer",
+    "authorization_endpoint",
+    "token_endpoint",
+    "jwks_uri",
+    "userinfo_endpoint",
+    "device_authorization_endpoint",
+)
+
+
+@attrs.frozen
+class OidcDiscoveryDocument:
+    """The members of the discovery document that PymtHouse's clients work with.
+
+    Attributes:
+        issuer: The issuer as it names itself.
+        authorization_endpoint: Empty when the issuer has none.
+        token_endpoint: Where tokens are asked for.
+        jwks_uri: Where the issuer's public keys are.
+        userinfo_endpoint: `None` when the issuer has none.
+        device_authorization_endpoint: `None` when the issuer has no device flow.
+    """
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str | None = None
+    device_authorization_endpoint: str | None = None
+
+    def to_dict(self) -> dict[str, str]:
+        """The document in wire names, without what the issuer does not have."""
+        return {name: value for name in _MEMBERS if (value := getattr(self, name)) is not None}
+
+
+def authorization_server_to_oidc_document(
+    metadata: ProviderMetadata | Mapping[str, Any],
+) -> OidcDiscoveryDocument:
+    """The members that matter here, of metadata or of a discovery document as decoded JSON.
+
+    Raises:
+        DecodeError: Token endpoint or key address is missing (code `oidc_discovery_invalid`, status 500).
+    """
+    found: Mapping[str, Any] = metadata.to_dict() if isinstance(metadata, ProviderMetadata) else metadata
+    texts: dict[str, str | None] = {
+        name: value if isinstance(value := found.get(name), str) else None for name in _MEMBERS
+    }
+    if not texts["token_endpoint"] or not texts["jwks_uri"]:
+        raise brand(
+            DecodeError(
+                "OIDC discovery document is missing token_endpoint or jwks_uri",
+                code="oidc_discovery_invalid",
+                status=500,
+            ),
+            PmtHouseError,
+        )
+    texts["issuer"] = texts["issuer"] or ""
+    texts["authorization_endpoint"] = texts["authorization_endpoint"] or ""
+    return OidcDiscoveryDocument(**cast("dict[str, str]", texts))
+
+
+_lock = threading.Lock()
+_shared: dict[tuple[str, bool], Discovery] = {}
+
+
+def shared_discovery(issuer_url: str, *, allow_insecure_http: bool = False) -> Discovery:
+    """The process's one cache entry for an issuer.
+
+    Raises:
+        ArgumentError: `issuer_url` is no http(s) address.
+    """
+    made = Discovery(issuer_url, allow_insecure_http=allow_insecure_http)
+    with _lock:
+        return _shared.setdefault((made.issuer, allow_insecure_http), made)
+
+
+def clear_discovery_cache(issuer_url: str | None = None) -> None:
+    """Forget what these functions keep of one issuer, or of all; clients keep caches of their own."""
+    wanted = (issuer_url or "").strip().rstrip("/")
+    with _lock:
+        for key in [key for key in _shared if not wanted or key[0] == wanted]:
+            _shared.pop(key).clear()
+
+
+def _client(issuer_url: str, allow_insecure_http: bool, http_client: HttpClient | None) -> OidcClient:
+    discovery = shared_discovery(issuer_url, allow_insecure_http=allow_insecure_http)
+    return OidcClient(issuer_url, "discovery", auth="none", discovery=discovery, http_client=http_client)
+
+
+def _async_client(issuer_url: str, allow_insecure_http: bool, http_client: AsyncHttpClient | None) -> AsyncOidcClient:
+    discovery = shared_discovery(issuer_url, allow_insecure_http=allow_insecure_http)
+    return AsyncOidcClient(issuer_url, "discovery", auth="none", discovery=discovery, http_client=http_client)
+
+
+def load_authorization_server(
+    issuer_url: str,
+    *,
+    force: bool = False,
+    allow_insecure_http: bool = False,
+    http_client: HttpClient | None = None,
+) -> ProviderMetadata:
+    """The whole metadata of an issuer (OpenID Connect Discovery 1.0 section 4), kept for 5 minutes.
+
+    Args:
+        issuer_url: The issuer.
+        force: Ask even if a kept document is fresh.
+        allow_insecure_http: Allow an `http://` issuer.
+        http_client: An HTTP client of your own.
+
+    Raises:
+        ArgumentError: `issuer_url` is no http(s) address.
+        TransportError: The issuer does not answer (code `oidc_discovery_failed`).
+        StatusError, DecodeError: The answer is not this issuer's document (code `oidc_discovery_invalid`).
+    """
+    with _client(issuer_url, allow_insecure_http, http_client) as client:
+        client.family = PmtHouseError
+        return client.discover(force=force)
+
+
+async def load_authorization_server_async(
+    issuer_url: str,
+    *,
+    force: bool = False,
+    allow_insecure_http: bool = False,
+    http_client: AsyncHttpClient | None = None,
+) -> ProviderMetadata:
+    """`load_authorization_server` as a coroutine."""
+    async with _async_client(issuer_url, allow_insecure_http, http_client) as client:
+        client.family = PmtHouseError
+        return await client.discover(force=force)
+
+
+def fetch_discovery_document(
+    issuer_url: str,
+    *,
+    force: bool = False,
+    allow_insecure_http: bool = False,
+    http_client: HttpClient | None = None,
+) -> OidcDiscoveryDocument:
+    """The members that matter here of an issuer's document; arguments and errors of `load_authorization_server`."""
+    metadata = load_authorization_server(
+        issuer_url, force=force, allow_insecure_http=allow_insecure_http, http_client=http_client
+    )
+    return authorization_server_to_oidc_document(metadata)
+
+
+async def fetch_discovery_document_async(
+    issuer_url: str,
+    *,
+    force: bool = False,
+    allow_insecure_http: bool = False,
+    http_client: AsyncHttpClient | None = None,
+) -> OidcDiscoveryDocument:
+    """`fetch_discovery_document` as a coroutine."""
+    metadata = await load_authorization_server_async(
+        issuer_url, force=force, allow_insecure_http=allow_insecure_http, http_client=http_client
+    )
+    return authorization_server_to_oidc_document(metadata)

@@ -1,0 +1,76 @@
+"""How the Builder and Usage APIs answer: which body is an answer, and what its error envelopes mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from tollkit.core import answers
+from tollkit.core.credentials import SchemeCredentials, basic_header
+from tollkit.core.service import Service
+from tollkit.errors import DecodeError, StatusError
+
+if TYPE_CHECKING:
+    from tollkit_api.runtime import HttpResponse, Request
+
+__all__ = ["rest_service"]
+
+UNREADABLE = "Expected JSON response from Builder or Usage API"
+UNREADABLE_MANIFEST = "Expected JSON response from Builder manifest endpoint"
+
+
+def rest_service(base_url: str, client_id: str, client_secret: str) -> Service:
+    """The Builder and Usage APIs of one app, with its M2M credentials.
+
+    The credentials are sent as they stand, not form-encoded first, as the platform's own client does.
+    """
+    return Service(
+        name="pymthouse",
+        base_url=base_url,
+        credentials=SchemeCredentials({"m2mBasic": {"Authorization": basic_header(client_id, client_secret)}}),
+        # on GET too: the platform's own client sends it, and the recorded exchanges have it
+        headers={"Accept": "application/json", "Content-Type": "application/json"},
+        read_error=read_error,
+        accept=accept,
+        unreadable=unreadable,
+    )
+
+
+def error_code(body: Mapping[str, Any]) -> str:
+    """The platform's word for an error.
+
+    At this API level `error` is a code on some routes and prose on others ("Not found"), and the platform's
+    client passes on either; branch on `kind` or the class of the error, which are stable.
+    """
+    error = body.get("error")
+    return error if isinstance(error, str) else "pymthouse_http_error"
+
+
+def read_error(request: Request, response: HttpResponse) -> StatusError:
+    """The error for an error status, whatever its envelope."""
+    found = answers.json_body(response)
+    body = cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
+    told = next((text for text in (body.get("error_description"), body.get("error")) if isinstance(text, str)), None)
+    return answers.status_error(request, response, message=told, code=error_code(body), body=found)
+
+
+def accept(request: Request, response: HttpResponse) -> None:
+    """Refuse a success answer that is no JSON.
+
+    Raises:
+        DecodeError: Wrong content type, or nothing in it.
+    """
+    if response.status_code == 304:
+        return
+    if "json" not in answers.content_type(response) or response.content.strip() in (b"", b"null"):
+        raise unreadable(request, response)
+
+
+def unreadable(request: Request, response: HttpResponse) -> DecodeError:
+    """The error for an answer that cannot be used at all."""
+    manifest = request.operation.id == "getAppManifest"
+    return DecodeError(
+        UNREADABLE_MANIFEST if manifest else UNREADABLE,
+        hint="Check the issuer URL and any proxy on the way",
+        body={"contentType": answers.content_type(response), "preview": answers.preview(response)},
+    )

@@ -1,0 +1,65 @@
+"""The platforms of tollkit, served from one loopback process for tests and demos.
+
+    from tollkit.sandbox import Sandbox
+
+    with Sandbox() as sandbox:
+        sandbox.pymthouse.demo_data()
+        print(sandbox.env())
+
+No account, no network and no money is involved. Needs `pip install 'tollkit[sandbox]'`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tollkit.sandbox.clock import Clock
+    from tollkit.sandbox.faults import Fault, Faults
+    from tollkit.sandbox.pymthouse.platform import PymtHouseSandbox
+    from tollkit.sandbox.recorder import RecordedRequest, RequestLog
+    from tollkit.sandbox.server import Sandbox, env_lines, run_forever
+
+__all__ = [
+    "Clock",
+    "Fault",
+    "Faults",
+    "PymtHouseSandbox",
+    "RecordedRequest",
+    "RequestLog",
+    "Sandbox",
+    "env_lines",
+    "run_forever",
+]
+
+_HOMES = {
+    "Clock": "clock",
+    "Fault": "faults",
+    "Faults": "faults",
+    "PymtHouseSandbox": "pymthouse.platform",
+    "RecordedRequest": "recorder",
+    "RequestLog": "recorder",
+    "Sandbox": "server",
+    "env_lines": "server",
+    "run_forever": "server",
+}
+_EXTRA = ("cryptography", "joserfc", "starlette", "uvicorn", "h11")
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(f"{__name__}.{home}"), name)
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        from tollkit.errors import MissingExtraError
+
+        raise MissingExtraError("the sandbox", "sandbox") from missing
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

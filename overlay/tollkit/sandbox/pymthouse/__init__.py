@@ -1,0 +1,1 @@
+"""PymtHouse as its server of May 2026 was seen to answer."""

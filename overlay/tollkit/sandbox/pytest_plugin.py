@@ -1,0 +1,41 @@
+"""Fixtures for test suites; pytest loads this module by itself when tollkit is installed.
+
+* `tollkit_sandbox`: a running `Sandbox`, one server for the session, its state forgotten before each test;
+* `pymthouse_sandbox`: the `PymtHouseSandbox` of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tollkit.sandbox.pymthouse.platform import PymtHouseSandbox
+    from tollkit.sandbox.server import Sandbox
+
+__all__ = ["pymthouse_sandbox", "tollkit_sandbox", "tollkit_sandbox_server"]
+
+
+@pytest.fixture(scope="session")
+def tollkit_sandbox_server() -> Iterator[Sandbox]:
+    """The server of the session; tests take `tollkit_sandbox`, which also forgets what the last one left."""
+    from tollkit.sandbox import Sandbox  # a session without the fixture must not pay for it
+
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def tollkit_sandbox(tollkit_sandbox_server: Sandbox) -> Sandbox:
+    """A running sandbox in its first state."""
+    tollkit_sandbox_server.reset()
+    return tollkit_sandbox_server
+
+
+@pytest.fixture
+def pymthouse_sandbox(tollkit_sandbox: Sandbox) -> PymtHouseSandbox:
+    """PymtHouse in a running sandbox in its first state."""
+    return tollkit_sandbox.pymthouse

@@ -1,0 +1,282 @@
+"""The sandbox itself: one process, one thread, one port on the loopback interface."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import signal
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+import uvicorn
+from starlette.responses import Response
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from tollkit.sandbox.clock import Clock
+from tollkit.sandbox.control import Control
+from tollkit.sandbox.faults import Faults
+from tollkit.sandbox.gate import TRANSPORT, Gate
+from tollkit.sandbox.pymthouse.platform import PymtHouseSandbox
+from tollkit.sandbox.recorder import RequestLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType, TracebackType
+
+    from starlette.types import Receive, Scope, Send
+
+__all__ = ["Sandbox", "env_lines", "run_forever"]
+
+_KEEP_ALIVE_SECONDS = 60
+_START_SECONDS = 10.0
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 that hands the connection's transport to the application: the faults work on the real socket."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
+        super().connection_made(transport)
+        app: Any = self.app
+
+        async def with_transport(scope: Any, receive: Any, send: Any) -> None:
+            scope[TRANSPORT] = transport
+            await app(scope, receive, send)
+
+        self.app = with_transport
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is up and stops without polling."""
+
+    def __init__(self, config: uvicorn.Config, gate: Gate) -> None:
+        super().__init__(config)
+        self._gate = gate
+        self.up = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.up.set()
+        await self._gate.stopping.wait()
+
+    def stop(self) -> None:
+        """Ask for the end, from any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                self._loop.call_soon_threadsafe(self._gate.stopping.set)
+
+
+class Sandbox:
+    """The platforms, embedded: a context manager, or `start()` and `stop()`.
+
+        with Sandbox() as sandbox:
+            client = PymtHouse.from_env(sandbox.pymthouse.env())
+
+    Args:
+        host: Address to listen on. The levers under `/__sandbox__` are there on loopback addresses only.
+        port: Port to listen on; 0 lets the system choose.
+
+    Attributes:
+        pymthouse: PymtHouse's identifiers and levers.
+        clock: The clock that everything in the sandbox reads.
+        faults: Misbehaviour that is armed.
+        requests: What was received.
+    """
+
+    def __init__(self, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._host = host
+        self._port = port
+        self._origin: str | None = None
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        self.clock = Clock()
+        self.faults = Faults()
+        self.requests = RequestLog()
+        self.pymthouse = PymtHouseSandbox(self.clock, self.requests, lambda: self.url)
+
+    def __repr__(self) -> str:
+        return f"<Sandbox: {self._origin or 'not started'}>"
+
+    @property
+    def url(self) -> str:
+        """Origin of the server, e.g. `http://127.0.0.1:40001`.
+
+        Raises:
+            RuntimeError: The sandbox has not been started.
+        """
+        if self._origin is None:
+            raise RuntimeError("the sandbox has no address before it is started")
+        return self._origin
+
+    @property
+    def running(self) -> bool:
+        """Whether the server is up."""
+        return self._thread is not None
+
+    def env(self) -> dict[str, str]:
+        """The environment variables that configure clients of all platforms."""
+        return self.pymthouse.env()
+
+    def start(self) -> Self:
+        """Start the server in a thread of its own and return when it answers.
+
+        Raises:
+            RuntimeError: It runs already, or did not come up.
+            OSError: The port is taken.
+        """
+        if self.running:
+            raise RuntimeError("the sandbox runs already")
+        listener = _listen(self._host, self._port)
+        self._port = listener.getsockname()[1]
+        shown = f"[{self._host}]" if ":" in self._host else self._host
+        self._origin = f"http://{shown}:{self._port}"
+        server = self._build_server()
+        self._server = server
+        self._thread = threading.Thread(
+            target=self._serve, args=(server, listener), name="tollkit-sandbox", daemon=True
+        )
+        self._thread.start()
+        if not server.up.wait(_START_SECONDS) or self._failure is not None:
+            failure = self._failure
+            self.stop()
+            raise RuntimeError("the sandbox did not start") from failure
+        return self
+
+    def _serve(self, server: _Server, listener: socket.socket) -> None:
+        try:
+            asyncio.run(server.serve(sockets=[listener]))
+        except BaseException as failure:  # noqa: BLE001 - told to the thread that waits in start()
+            self._failure = failure
+        finally:
+            listener.close()
+            server.up.set()
+
+    def _build_server(self) -> _Server:
+        gate = Gate(
+            self.pymthouse.asgi_app(),
+            Control(self) if is_loopback(self._host) else _nothing_here,
+            clock=self.clock,
+            faults=self.faults,
+            log=self.requests,
+            rotate_keys=self.pymthouse.rotate_keys,
+        )
+        config = uvicorn.Config(
+            gate,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=2,
+        )
+        return _Server(config, gate)
+
+    def stop(self) -> None:
+        """Stop the server and wait until its thread is gone; does nothing when it does not run."""
+        if self._server is not None and self._thread is not None:
+            self._server.stop()
+            self._thread.join()
+        self._server = self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def reset(self) -> None:
+        """Forget all state: users, usage, codes, faults, requests, the moved clock. The address stays."""
+        self.clock.reset()
+        self.faults.clear()
+        self.pymthouse.reset()
+        self.requests.clear()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Its protocol is named: asyncio turns Nagle's algorithm off only where it reads TCP there, and with the algorithm
+    each answer would wait 40 ms for the client's acknowledgement of its head.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":  # elsewhere the option would let two servers share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(256)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reachable from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    await Response(status_code=404)(scope, receive, send)
+
+
+def env_lines(sandbox: Sandbox) -> list[str]:
+    """Shell lines that configure clients for a running sandbox: `export NAME=value`."""
+    return [f"export {name}={value}" for name, value in sandbox.env().items()]
+
+
+def run_forever(
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    demo: bool = True,
+    signer_running: bool = False,
+    announce: Callable[[Sandbox], None] | None = None,
+) -> None:
+    """Run a sandbox until the process is told to stop (SIGINT or SIGTERM); call it in the main thread.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; 0 lets the system choose.
+        demo: Whether to fill in two users with a month of usage.
+        signer_running: Whether the signer routes answer.
+        announce: Called once it answers, e.g. to print `env_lines(sandbox)`.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    over = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        over.set()
+
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in kept:
+        signal.signal(number, end)
+    try:
+        with Sandbox(host=host, port=port) as sandbox:
+            if demo:
+                sandbox.pymthouse.demo_data()
+            sandbox.pymthouse.signer_running = signer_running
+            if announce is not None:
+                announce(sandbox)
+            over.wait()
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)

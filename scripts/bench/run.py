@@ -1,0 +1,290 @@
+"""`make bench`: what tollkit costs, as ratios against peers measured in the same run.
+
+Method: CPU seconds of this process (the server is another process), rounds of the two sides in turn, medians of
+the rounds. Wall clock is told where a person waits for it. Figures of one run on one machine: trust the ratios.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tollkit.core.credentials import basic_header
+from tollkit.core.raw import Answer
+from tollkit.pymthouse import AsyncPymtHouse, PymtHouse
+from tollkit.pymthouse.usage import merge_usage_by_pipeline_model, summarize_usage_fiat_for_external_user
+
+ROOT = Path(__file__).parents[2]
+APP, M2M, SECRET = "app_0a1b2c3d4e5f60718293a4b5", "m2m_0a1b2c3d4e5f60718293a4b5", "bench-secret"
+ROUNDS = 7
+
+
+def row(what: str, ours: str, peer: str, ratio: float | None, aim: str) -> None:
+    """One line of the table."""
+    print(f"{what:<46} {ours:>14} {peer:>14} {'' if ratio is None else f'{ratio:.2f}':>7}  {aim}")
+
+
+@contextlib.contextmanager
+def fixed_server() -> Iterator[str]:
+    """The address of a server with one fixed answer."""
+    server = subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts/bench/server.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdin
+    assert server.stdout
+    try:
+        yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+    finally:
+        server.stdin.close()
+        server.wait()
+        server.stdout.close()
+
+
+def cpu(work: Callable[[], object]) -> float:
+    """CPU seconds of this process for one run of the work."""
+    gc.collect()
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def versus(ours: Callable[[], object], peer: Callable[[], object], rounds: int = ROUNDS) -> tuple[float, float, float]:
+    """Median CPU seconds of both, run in turn, and the median of the ratios."""
+    ours(), peer()
+    pairs = [(cpu(ours), cpu(peer)) for _ in range(rounds)]
+    return (
+        statistics.median(a for a, _ in pairs),
+        statistics.median(b for _, b in pairs),
+        statistics.median(a / b for a, b in pairs),
+    )
+
+
+def client_settings(origin: str) -> dict[str, Any]:
+    return {
+        "issuer_url": f"{origin}/api/v1/oidc",
+        "public_client_id": APP,
+        "m2m_client_id": M2M,
+        "m2m_client_secret": SECRET,
+        "allow_insecure_http": True,
+    }
+
+
+def per_call(origin: str) -> None:
+    """CPU a call of `get_usage` against bare httpx that sends the same request."""
+    url = f"{origin}/api/v1/apps/{APP}/usage?groupBy=user"
+    headers = {
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        "Authorization": str(basic_header(M2M, SECRET)),
+    }
+    calls = 400
+    with PymtHouse(**client_settings(origin)) as ours, httpx.Client() as bare:
+
+        def tollkit_calls() -> None:
+            for _ in range(calls):
+                ours.get_usage(group_by="user")
+
+        def bare_calls() -> None:
+            for _ in range(calls):
+                bare.get(url, headers=headers).json()
+
+        a, b, ratio = versus(tollkit_calls, bare_calls)
+    row("call, blocking (CPU)", f"{a / calls * 1e6:.0f} us", f"{b / calls * 1e6:.0f} us", ratio, "<= 1.15 of bare httpx")
+
+    async def in_flight(one: Callable[[], Any]) -> None:
+        left = iter(range(calls * 2))
+
+        async def worker() -> None:
+            for _ in left:
+                await one()
+
+        await asyncio.gather(*(worker() for _ in range(32)))
+
+    loop = asyncio.new_event_loop()
+    ours_async, bare_async = AsyncPymtHouse(**client_settings(origin)), httpx.AsyncClient()
+
+    async def bare_call() -> None:
+        (await bare_async.get(url, headers=headers)).json()
+
+    a, b, ratio = versus(
+        lambda: loop.run_until_complete(in_flight(lambda: ours_async.get_usage(group_by="user"))),
+        lambda: loop.run_until_complete(in_flight(bare_call)),
+    )
+    loop.run_until_complete(ours_async.aclose())
+    loop.run_until_complete(bare_async.aclose())
+    loop.close()
+    calls *= 2
+    row("call, 32 in flight (CPU)", f"{a / calls * 1e6:.0f} us", f"{b / calls * 1e6:.0f} us", ratio, "<= 1.15 of bare httpx")
+
+
+def big_answer(rows: int) -> bytes:
+    """A usage answer with this many user rows."""
+    return json.dumps(
+        {
+            "clientId": APP,
+            "period": {"start": "2026-05-01T00:00:00.000Z", "end": "2026-05-31T23:59:59.999Z"},
+            "totals": {"requestCount": rows, "currency": "USD"},
+            "byUser": [
+                {
+                    "endUserId": f"00000000-0000-4000-8000-{n:012d}",
+                    "externalUserId": f"user-{n % 1000}",
+                    "userType": "system_managed",
+                    "identifier": f"00000000-0000-4000-8000-{n:012d}",
+                    "currency": "USD",
+                    "requestCount": n % 97,
+                    "networkFeeUsdMicros": str(n * 7919),
+                    "ownerChargeUsdMicros": str(n * 8001),
+                    "endUserBillableUsdMicros": str(n * 9001),
+                }
+                for n in range(rows)
+            ],
+        }
+    ).encode()
+
+
+def stock_package(folder: Path) -> Any:
+    """The usage document through openapi-python-client as it comes, imported."""
+    import importlib
+
+    (folder / "config.yaml").write_text("package_name_override: stock_usage\npost_hooks: []\n")
+    subprocess.run(
+        [
+            str(ROOT / ".venv-generate/bin/openapi-python-client"), "generate", "--meta", "none",
+            "--path", str(ROOT / "specs/usage/v2026_05.yaml"),
+            "--config", str(folder / "config.yaml"), "--output-path", str(folder / "stock_usage"),
+        ],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    sys.path.insert(0, str(folder))
+    return importlib.import_module("stock_usage.models")
+
+
+def decode() -> None:
+    """A 50,000-row answer to typed rows and one user's totals, against the stock generated models."""
+    from tollkit_api.usage.v2026_05.api.usage import get_usage
+
+    count = 50_000
+    body = big_answer(count)
+    answer = Answer(200, {"content-type": "application/json"}, body, "GET", "")
+
+    class Response:
+        status_code, headers, content = 200, answer.headers, body
+
+    def ours() -> Any:
+        usage = get_usage.parse(Response())
+        return usage, summarize_usage_fiat_for_external_user(usage, "user-7").network_fee_usd_micros
+
+    with tempfile.TemporaryDirectory() as folder:
+        models = stock_package(Path(folder))
+
+        def stock() -> Any:
+            usage = models.UsageResponse.from_dict(json.loads(body))
+            total = 0
+            for one in usage.by_user:
+                if one.external_user_id == "user-7":
+                    total += int(one.network_fee_usd_micros)
+            return usage, total
+
+        assert ours()[1] == stock()[1], "both must come to the same sum"
+        a, b, ratio = versus(ours, stock, rounds=5)
+        row("50,000 rows: parse and aggregate (CPU)", f"{a * 1e3:.0f} ms", f"{b * 1e3:.0f} ms", ratio, "<= 0.50 of stock from_dict")
+
+        def held(work: Callable[[], Any]) -> float:
+            gc.collect()
+            tracemalloc.start()
+            kept = work()
+            size = tracemalloc.get_traced_memory()[0]
+            tracemalloc.stop()
+            del kept
+            return size / count
+
+        a, b = held(ours), held(stock)
+        row("memory held a row", f"{a:.0f} B", f"{b:.0f} B", a / b, "flat")
+    half = Answer(200, {"content-type": "application/json"}, big_answer(count // 2), "GET", "")
+
+    class Half:
+        status_code, headers, content = 200, half.headers, half.content
+
+    gc.collect()
+    tracemalloc.start()
+    kept = get_usage.parse(Half())
+    size = tracemalloc.get_traced_memory()[0] / (count // 2)
+    tracemalloc.stop()
+    del kept
+    row("memory held a row, half the rows", f"{size:.0f} B", f"{a:.0f} B", a / size, "1.00 is flat")
+    merged = [get_usage.parse(Response())]
+    row("merge by pipeline of that answer (CPU)", f"{cpu(lambda: merge_usage_by_pipeline_model(merged)) * 1e3:.1f} ms", "", None, "")
+
+
+def imports() -> None:
+    """Modules that an import brings, and its wall time in a fresh interpreter."""
+    program = (
+        "import sys, time; before = set(sys.modules); t = time.perf_counter(); {}; "
+        "print(len(set(sys.modules) - before), time.perf_counter() - t)"
+    )
+
+    def measure(statement: str) -> tuple[int, float]:
+        runs = [
+            subprocess.run(
+                [sys.executable, "-c", program.format(statement)], check=True, capture_output=True, text=True
+            ).stdout.split()
+            for _ in range(5)
+        ]
+        return int(runs[0][0]), statistics.median(float(seconds) for _, seconds in runs)
+
+    floor, floor_time = measure("import httpx, attrs")
+    count, seconds = measure("import tollkit")
+    row("import tollkit", f"{count} modules", f"{seconds * 1e3:.0f} ms", None, "< 60 modules")
+    count, seconds = measure("import tollkit.pymthouse; tollkit.pymthouse.PymtHouse")
+    row("import tollkit.pymthouse and its client", f"{count} modules", f"{floor} modules", seconds / floor_time, "at most 60 more than httpx, attrs")
+
+
+def sandbox() -> None:
+    """From nothing to the first answer of the sandbox."""
+    from tollkit.sandbox import Sandbox
+
+    times: list[float] = []
+    for _ in range(5):
+        started = time.perf_counter()
+        with Sandbox() as running:
+            httpx.get(f"{running.pymthouse.issuer_url}/.well-known/openid-configuration").raise_for_status()
+        times.append(time.perf_counter() - started)
+    row("sandbox: start, first answer, stop (wall)", f"{statistics.median(times) * 1e3:.0f} ms", "", None, "< 1 s")
+
+
+def generation() -> None:
+    """All packages from all documents, into a temporary folder."""
+    started = time.perf_counter()
+    subprocess.run(
+        [str(ROOT / ".venv-generate/bin/python"), "scripts/generate.py", "--check"], cwd=ROOT, check=True, capture_output=True
+    )
+    row("make generate, all documents (wall)", f"{time.perf_counter() - started:.1f} s", "", None, "")
+
+
+def main() -> None:
+    """Print the table."""
+    print(f"{'':<46} {'tollkit':>14} {'peer':>14} {'ratio':>7}  aim")
+    imports()
+    with fixed_server() as origin:
+        per_call(origin)
+    decode()
+    sandbox()
+    generation()
+
+
+if __name__ == "__main__":
+    main()

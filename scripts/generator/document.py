@@ -1,0 +1,216 @@
+"""An OpenAPI document as it stands: what openapi-python-client does not pass on to its templates.
+
+Everything here refuses what the generator could not carry into code faithfully, so that nothing that the
+document says is left out in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from ruamel.yaml import YAML
+
+__all__ = ["Document", "DocumentError", "OperationFacts", "load"]
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+
+
+class DocumentError(Exception):
+    """The document says something that cannot be generated; the message says what and where."""
+
+
+@attrs.frozen
+class OperationFacts:
+    """One operation of the document, with references in its parameters, bodies and answers resolved.
+
+    Attributes:
+        id: operationId.
+        method: HTTP method in capitals.
+        path: path template.
+        tag: its one tag.
+        security: alternatives of scheme names.
+        idempotent: `x-idempotent`, or what the method implies.
+        success: statuses that are no error.
+        hints: `x-status-hints`.
+        summary: one line.
+        description: the rest.
+        parameters: (place, wire name) -> parameter object.
+        body: request body object, or None.
+        answers: status text -> response object.
+    """
+
+    id: str
+    method: str
+    path: str
+    tag: str
+    security: tuple[tuple[str, ...], ...]
+    idempotent: bool
+    success: tuple[int, ...]
+    hints: Mapping[int, str]
+    summary: str
+    description: str
+    parameters: Mapping[tuple[str, str], Mapping[str, Any]]
+    body: Mapping[str, Any] | None
+    answers: Mapping[str, Mapping[str, Any]]
+
+
+@attrs.frozen
+class Document:
+    """A parsed document.
+
+    Attributes:
+        path: where it stands below the project, for the head of generated files.
+        data: the document, as openapi-python-client takes it.
+        operations: facts by operationId, in the order of the document.
+    """
+
+    path: str
+    data: dict[str, Any]
+    operations: Mapping[str, OperationFacts]
+
+    @property
+    def schemas(self) -> Mapping[str, Mapping[str, Any]]:
+        """Component schemas by name."""
+        schemas: Mapping[str, Mapping[str, Any]] = self.data.get("components", {}).get("schemas", {})
+        return schemas
+
+    def unions(self) -> Iterator[tuple[list[str], str, Mapping[str, str]]]:
+        """Every union that has a discriminator: names of its schemas, the field, value -> name where given."""
+        for schema in _walk(self.data):
+            if "discriminator" not in schema:
+                continue
+            members = [
+                member["$ref"].rpartition("/")[2]
+                for member in [*schema.get("oneOf", ()), *schema.get("anyOf", ())]
+                if "$ref" in member
+            ]
+            if not members:
+                raise DocumentError(f"{self.path}: a discriminator needs oneOf or anyOf of $refs beside it")
+            discriminator = schema["discriminator"]
+            mapping = {
+                value: reference.rpartition("/")[2] for value, reference in discriminator.get("mapping", {}).items()
+            }
+            yield members, discriminator["propertyName"], mapping
+
+
+def load(file: Path, root: Path) -> Document:
+    """Read and check a document.
+
+    Args:
+        file: the YAML file.
+        root: folder of the project.
+
+    Raises:
+        DocumentError: it says something that cannot be generated.
+    """
+    data = YAML(typ="safe").load(file.read_bytes())
+    name = file.relative_to(root).as_posix()
+    operations: dict[str, OperationFacts] = {}
+    for path, item in data.get("paths", {}).items():
+        for method in METHODS:
+            if method in item:
+                facts = _facts(data, path, item, method, name)
+                if facts.id in operations:
+                    raise DocumentError(f"{name}: operationId {facts.id} stands twice")
+                operations[facts.id] = facts
+    return Document(name, _json_first(data), operations)
+
+
+def _facts(
+    data: Mapping[str, Any], path: str, item: Mapping[str, Any], method: str, document: str
+) -> OperationFacts:
+    operation = item[method]
+    where = f"{document}: {method.upper()} {path}"
+
+    def refuse(reason: str) -> DocumentError:
+        return DocumentError(f"{where}: {reason}")
+
+    if "operationId" not in operation:
+        raise refuse("has no operationId")
+    tags = operation.get("tags", [])
+    if len(tags) != 1:
+        raise refuse("needs exactly one tag")
+    security = operation.get("security", data.get("security"))
+    if security is None:
+        raise refuse("says nothing of security; [] means none")
+
+    parameters: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for reference in [*item.get("parameters", ()), *operation.get("parameters", ())]:
+        parameter = _resolve(data, reference)
+        place, wire = parameter["in"], parameter["name"]
+        if place == "cookie":
+            raise refuse(f"cookie parameter {wire} cannot be generated")
+        style = parameter.get("style", "form" if place == "query" else "simple")
+        if style != ("form" if place == "query" else "simple"):
+            raise refuse(f"parameter {wire}: style {style} cannot be generated")
+        if place == "query" and not parameter.get("explode", True):
+            raise refuse(f"parameter {wire}: explode: false cannot be generated")
+        if parameter.get("allowReserved") or "content" in parameter:
+            raise refuse(f"parameter {wire}: allowReserved and content cannot be generated")
+        parameters[place, wire] = parameter
+
+    body = _resolve(data, operation["requestBody"]) if "requestBody" in operation else None
+    if body is not None and (len(body["content"]) != 1 or not {JSON, FORM}.issuperset(body["content"])):
+        raise refuse(f"the body needs exactly one media type, {JSON} or {FORM}")
+
+    answers = {str(status): _resolve(data, answer) for status, answer in operation["responses"].items()}
+    success: list[int] = []
+    for status, answer in answers.items():
+        if status[0] in "23" and not status.isdigit():
+            raise refuse(f"answer {status}: name the statuses of successes one by one")
+        if status.isdigit() and (200 <= int(status) < 300 or int(status) == 304):
+            success.append(int(status))
+            if len(answer.get("content", {})) > 1:
+                raise refuse(f"answer {status}: a success has one media type")
+    if not success:
+        raise refuse("has no success")
+
+    return OperationFacts(
+        id=operation["operationId"],
+        method=method.upper(),
+        path=path,
+        tag=tags[0],
+        security=tuple(tuple(alternative) for alternative in security),
+        idempotent=operation.get("x-idempotent", method.upper() in REPEATABLE),
+        success=tuple(sorted(success)),
+        hints={int(status): " ".join(hint.split()) for status, hint in operation.get("x-status-hints", {}).items()},
+        summary=operation.get("summary", ""),
+        description=operation.get("description", ""),
+        parameters=parameters,
+        body=body,
+        answers=answers,
+    )
+
+
+def _resolve(data: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, Any]:
+    while "$ref" in node:
+        target: Any = data
+        for step in node["$ref"].removeprefix("#/").split("/"):
+            target = target[step.replace("~1", "/").replace("~0", "~")]
+        node = target
+    return node
+
+
+def _walk(node: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from _walk(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _walk(value)
+
+
+def _json_first(data: dict[str, Any]) -> dict[str, Any]:
+    """openapi-python-client takes the first media type of an answer that it knows: let that be JSON."""
+    for node in _walk(data):
+        content = node.get("content")
+        if isinstance(content, dict) and JSON in content:
+            node["content"] = {JSON: content[JSON], **content}  # type: ignore[index]  # a dict of our own making
+    return data

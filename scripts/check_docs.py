@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -61,13 +62,15 @@ def main() -> int:
         source, count = program(page)
         if not count:
             continue
-        done = subprocess.run(
-            [sys.executable, "-c", source],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
+        with tempfile.TemporaryDirectory() as folder:  # snippets may write files
+            done = subprocess.run(
+                [sys.executable, "-c", source],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=300,
+            )
         print(f"docs: {page.relative_to(ROOT)}: {count} snippets {'run' if done.returncode == 0 else 'FAILED'}")
         if done.returncode:
             failed += 1

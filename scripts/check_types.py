@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 
 def main() -> int:
     """Print what lacks a type; 1 when anything does."""
+    # verifytypes looks for the package on the path of an interpreter that it starts itself
+    path = os.pathsep.join(entry for entry in sys.path if entry)
     done = subprocess.run(
         [sys.executable, "-m", "pyright", "--verifytypes", "tollkit", "--ignoreexternal", "--outputjson"],
+        env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=False,

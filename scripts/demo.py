@@ -41,7 +41,7 @@ def pymthouse(sandbox: Sandbox) -> None:
 
         session = client.mint_signer_session_for_external_user("carol")
         days = session.expires_in // 86400
-        step("signer session minted", f"{session.access_token[:9]}… ({session.scope}) good for {days} days")
+        step("signer session minted", f"{session.access_token!r} ({session.scope}), good for {days} days")
 
         def show(code: DeviceAuthorization) -> None:
             step("device asks to log in", f"it shows {code.user_code} and waits at {code.verification_uri}")
@@ -52,7 +52,7 @@ def pymthouse(sandbox: Sandbox) -> None:
         claims = client.verify_access_token(tokens.access_token, required_scopes=["sign:job"])
         step("device has its token", f"verified: issued to {claims.client_id}, scopes {', '.join(claims.scopes)}")
 
-        month = get_utc_calendar_month_iso_bounds(sandbox.clock.now())
+        month = get_utc_calendar_month_iso_bounds()
         price = Decimal(str(client.get_eth_usd_price().eth_usd.price_usd))
         for who in ("alice", "bob"):
             usage = client.fetch_usage_for_external_user(who, start_date=month.start_date, end_date=month.end_date)

@@ -102,13 +102,13 @@ class TollkitError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.code = code if code is not None else self.default_code
-        self.status = status if status is not None else self.default_status
+        self.code: str | None = code if code is not None else self.default_code
+        self.status: int | None = status if status is not None else self.default_status
         self.body: Any = body
         self.hint = hint
         self.context: dict[str, Any] = dict(context or {})
         self.request_id = request_id
-        self.retryable = self.default_retryable if retryable is None else retryable
+        self.retryable: bool = self.default_retryable if retryable is None else retryable
         self.safe_to_retry = safe_to_retry
 
     @property
@@ -120,7 +120,8 @@ class TollkitError(Exception):
     def __str__(self) -> str:
         text = f"{self.hint.rstrip('.')}. {self.message}" if self.hint else self.message
         facts = [
-            f"HTTP {self.status}" if self.status is not None else "",
+            # a status that no server gave would mislead whoever reads a log
+            f"HTTP {self.status}" if self.status is not None and not isinstance(self, LocalError) else "",
             f"code {self.code}" if self.code and self.code != self.message else "",
             str(self.context.get("operation") or ""),
             f"request id {self.request_id}" if self.request_id else "",
@@ -153,7 +154,7 @@ class TollkitError(Exception):
 class LocalError(TollkitError):
     """Nothing was sent: the caller or the machine must change something first."""
 
-    kind = "local"
+    kind: ClassVar[str] = "local"
 
 
 class ArgumentError(LocalError, ValueError):
@@ -167,9 +168,9 @@ class ArgumentError(LocalError, ValueError):
         message: The whole message, where the platform's own client has a fixed text.
     """
 
-    kind = "argument"
-    default_code = "invalid_argument"
-    default_status = 400
+    kind: ClassVar[str] = "argument"
+    default_code: ClassVar[str | None] = "invalid_argument"
+    default_status: ClassVar[int | None] = 400
 
     def __init__(
         self,
@@ -196,8 +197,8 @@ class ArgumentError(LocalError, ValueError):
 class ConfigurationError(LocalError):
     """A setting or an environment variable is missing or wrong."""
 
-    kind = "configuration"
-    default_code = "configuration"
+    kind: ClassVar[str] = "configuration"
+    default_code: ClassVar[str | None] = "configuration"
 
 
 class MissingExtraError(LocalError, ImportError):
@@ -208,8 +209,8 @@ class MissingExtraError(LocalError, ImportError):
         extra: The extra of tollkit that brings it, e.g. `"oidc"`.
     """
 
-    kind = "missing_extra"
-    default_code = "missing_extra"
+    kind: ClassVar[str] = "missing_extra"
+    default_code: ClassVar[str | None] = "missing_extra"
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs an optional dependency: pip install 'tollkit[{extra}]'")
@@ -219,38 +220,38 @@ class MissingExtraError(LocalError, ImportError):
 class CancelledError(LocalError):
     """The caller cancelled a long operation such as a device flow."""
 
-    kind = "cancelled"
-    default_code = "cancelled"
+    kind: ClassVar[str] = "cancelled"
+    default_code: ClassVar[str | None] = "cancelled"
 
 
 class TransportError(TollkitError):
     """No whole answer came back; whether the server acted is unknown unless `safe_to_retry`."""
 
-    kind = "network"
-    default_code = "network_error"
-    default_retryable = True
+    kind: ClassVar[str] = "network"
+    default_code: ClassVar[str | None] = "network_error"
+    default_retryable: ClassVar[bool] = True
 
 
 class ConnectError(TransportError):
     """No connection could be made; nothing of the request left, so it is safe to send again."""
 
-    kind = "connect"
-    default_code = "connect_error"
+    kind: ClassVar[str] = "connect"
+    default_code: ClassVar[str | None] = "connect_error"
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
     """No answer came in time."""
 
-    kind = "timeout"
-    default_code = "timeout"
+    kind: ClassVar[str] = "timeout"
+    default_code: ClassVar[str | None] = "timeout"
 
 
 class InsecureTransportError(TransportError):
     """Plain http where https is required; nothing was sent."""
 
-    kind = "insecure_transport"
-    default_code = "insecure_transport"
-    default_retryable = False
+    kind: ClassVar[str] = "insecure_transport"
+    default_code: ClassVar[str | None] = "insecure_transport"
+    default_retryable: ClassVar[bool] = False
 
 
 class StatusError(TollkitError):
@@ -259,64 +260,64 @@ class StatusError(TollkitError):
     `retry_after` is the wait in seconds that the answer asked for, `None` when it did not.
     """
 
-    kind = "status"
+    kind: ClassVar[str] = "status"
     retry_after: float | None = None
 
 
 class BadRequestError(StatusError):
     """400: the platform refused the request as it stands."""
 
-    kind = "bad_request"
+    kind: ClassVar[str] = "bad_request"
 
 
 class AuthenticationError(StatusError):
     """401: credentials are missing, wrong or expired."""
 
-    kind = "unauthorized"
+    kind: ClassVar[str] = "unauthorized"
 
 
 class PaymentRequiredError(StatusError):
     """402: a payment or a budget is needed first."""
 
-    kind = "payment_required"
+    kind: ClassVar[str] = "payment_required"
 
 
 class PermissionDeniedError(StatusError):
     """403: the credentials are good but may not do this."""
 
-    kind = "forbidden"
+    kind: ClassVar[str] = "forbidden"
 
 
 class NotFoundError(StatusError):
     """404: no such thing, or the platform hides it from these credentials (see `hint`)."""
 
-    kind = "not_found"
+    kind: ClassVar[str] = "not_found"
 
 
 class ConflictError(StatusError):
     """409: the state of the thing does not allow it now."""
 
-    kind = "conflict"
+    kind: ClassVar[str] = "conflict"
 
 
 class UnprocessableEntityError(StatusError):
     """422: well-formed, but the values cannot be used."""
 
-    kind = "unprocessable"
+    kind: ClassVar[str] = "unprocessable"
 
 
 class RateLimitError(StatusError):
     """429: too many requests; see `retry_after`."""
 
-    kind = "rate_limited"
-    default_retryable = True
+    kind: ClassVar[str] = "rate_limited"
+    default_retryable: ClassVar[bool] = True
 
 
 class ServerError(StatusError):
     """5xx: the platform failed."""
 
-    kind = "server"
-    default_retryable = True
+    kind: ClassVar[str] = "server"
+    default_retryable: ClassVar[bool] = True
 
 
 class OAuthError(TollkitError):
@@ -325,7 +326,7 @@ class OAuthError(TollkitError):
     `error`, `error_description` and `error_uri` are as received; `code` equals `error`.
     """
 
-    kind = "oauth"
+    kind: ClassVar[str] = "oauth"
     error: str = "server_error"
     error_description: str | None = None
     error_uri: str | None = None
@@ -334,7 +335,7 @@ class OAuthError(TollkitError):
 class DeviceFlowError(OAuthError):
     """The device flow (RFC 8628) ended without tokens: denied, expired, or out of time."""
 
-    kind = "device_flow"
+    kind: ClassVar[str] = "device_flow"
 
 
 class DecodeError(TollkitError):
@@ -343,17 +344,17 @@ class DecodeError(TollkitError):
     `path` is the place in the body (`$.byUser[17].requestCount`), empty when the whole body is unusable.
     """
 
-    kind = "decode"
-    default_code = "invalid_response"
-    default_status = 502
+    kind: ClassVar[str] = "decode"
+    default_code: ClassVar[str | None] = "invalid_response"
+    default_status: ClassVar[int | None] = 502
     path: str = ""
 
 
 class TokenError(TollkitError):
     """A token was checked and refused; do not accept the request that carried it."""
 
-    kind = "token_invalid"
-    default_code = "invalid_token"
+    kind: ClassVar[str] = "token_invalid"
+    default_code: ClassVar[str | None] = "invalid_token"
 
 
 _BY_STATUS: dict[int, type[StatusError]] = {

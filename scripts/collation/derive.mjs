@@ -151,12 +151,15 @@ for (const script of ["Thai", "Laoo", "Tavt", "Talu", "Tibt", "Latn"]) {
       if (pair.normalize("NFD") === pair && !contractions.includes(pair) && contracts([first, second])) contractions.push(pair);
     }
 }
+contractions.push("\u0fb2\u0f71\u0f80", "\u0fb3\u0f71\u0f80"); // Tibetan vocalic letters with a long vowel
+// Vowels that are written before their consonant and sorted after it.
+const isReordered = (item) => [...item].length === 2 && byVariant(item, glue(...[...item].reverse())) === 0;
 
 const singles = new Set(bases.map((base) => base.text));
 const explained = [
   ...plain.map((cp) => text(cp)).filter((c) => !singles.has(c)),
   ...composed.filter((cp) => cp > 0xffff && !(cp >= 0x2f800 && cp <= 0x2fa1f)).map((cp) => text(cp)), // newer than some Pythons
-  ...contractions,
+  ...contractions.filter((item) => !isReordered(item)),
 ].map((item) => (byVariant(item, "") === 0 ? { tokens: [], variants: [], gapAt: -1, item } : tertiaries(item)));
 
 // What falls between two known weights of an owner gets a number between theirs. Two texts there are only ever
@@ -198,12 +201,17 @@ const elements = ({ tokens, variants, gapAt, item }) =>
     return [[token.base.rank, 1, tertiary], ...(form === 0 ? [] : [[0, marks.length + 1 + form, 1]])];
   });
 
+const table = new Map(explained.map((one) => [one.item, elements(one)]));
+const single = new Map(bases.map((base) => [base.text, [[base.rank, 1, 1]]]));
+for (const item of contractions.filter(isReordered))
+  table.set(item, [...item].reverse().flatMap((character) => table.get(character) ?? single.get(character)));
+
 stdout.write(
   JSON.stringify({
     source: `Intl.Collator("en-US"), ICU ${versions.icu}, CLDR ${versions.cldr}, Unicode ${versions.unicode}`,
     order: bases.map((base) => base.text.codePointAt(0)),
-    entries: explained.map((one) => [[...one.item].map((c) => c.codePointAt(0)), elements(one)]),
+    entries: [...table].map(([item, found]) => [[...item].map((c) => c.codePointAt(0)), found]),
   }),
 );
 if (argv.includes("--figures"))
-  console.error({ ignored: ignored.length, bases: bases.length, marks: marks.length, contractions: contractions.length, entries: explained.length });
+  console.error({ ignored: ignored.length, bases: bases.length, marks: marks.length, contractions: contractions.length, entries: table.size });

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 __all__ = ["Document", "DocumentError", "OperationFacts", "load"]
 
@@ -109,8 +110,11 @@ def load(file: Path, root: Path) -> Document:
     Raises:
         DocumentError: it says something that cannot be generated.
     """
-    data = YAML(typ="safe").load(file.read_bytes())
     name = file.relative_to(root).as_posix()
+    try:
+        data: dict[str, Any] = YAML(typ="safe").load(file.read_bytes())  # pyright: ignore[reportUnknownMemberType]
+    except YAMLError as error:
+        raise DocumentError(f"{name}: {error}") from None
     operations: dict[str, OperationFacts] = {}
     for path, item in data.get("paths", {}).items():
         for method in METHODS:
@@ -119,12 +123,10 @@ def load(file: Path, root: Path) -> Document:
                 if facts.id in operations:
                     raise DocumentError(f"{name}: operationId {facts.id} stands twice")
                 operations[facts.id] = facts
-    return Document(name, _json_first(data), operations)
+    return Document(name, _suited(data), operations)
 
 
-def _facts(
-    data: Mapping[str, Any], path: str, item: Mapping[str, Any], method: str, document: str
-) -> OperationFacts:
+def _facts(data: Mapping[str, Any], path: str, item: Mapping[str, Any], method: str, document: str) -> OperationFacts:
     operation = item[method]
     where = f"{document}: {method.upper()} {path}"
 
@@ -170,6 +172,10 @@ def _facts(
                 raise refuse(f"answer {status}: a success has one media type")
     if not success:
         raise refuse("has no success")
+    hints: Mapping[str, str] = operation.get("x-status-hints", {})
+    unknown = [status for status in hints if status not in answers or not status.isdigit()]
+    if unknown:
+        raise refuse(f"x-status-hints: no answer {', '.join(unknown)}")
 
     return OperationFacts(
         id=operation["operationId"],
@@ -179,7 +185,7 @@ def _facts(
         security=tuple(tuple(alternative) for alternative in security),
         idempotent=operation.get("x-idempotent", method.upper() in REPEATABLE),
         success=tuple(sorted(success)),
-        hints={int(status): " ".join(hint.split()) for status, hint in operation.get("x-status-hints", {}).items()},
+        hints={int(status): " ".join(hint.split()) for status, hint in hints.items()},
         summary=operation.get("summary", ""),
         description=operation.get("description", ""),
         parameters=parameters,
@@ -197,20 +203,31 @@ def _resolve(data: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, A
     return node
 
 
-def _walk(node: Any) -> Iterator[Mapping[str, Any]]:
+def _walk(node: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a document, from outside to inside."""
+    below: list[Any] = []
     if isinstance(node, dict):
-        yield node
-        for value in node.values():
-            yield from _walk(value)
+        mapping = cast("dict[str, Any]", node)
+        yield mapping
+        below = list(mapping.values())
     elif isinstance(node, list):
-        for value in node:
-            yield from _walk(value)
+        below = cast("list[Any]", node)  # type: ignore[redundant-cast]  # pyright would not know
+    for value in below:
+        yield from _walk(value)
 
 
-def _json_first(data: dict[str, Any]) -> dict[str, Any]:
-    """openapi-python-client takes the first media type of an answer that it knows: let that be JSON."""
+def _suited(data: dict[str, Any]) -> dict[str, Any]:
+    """The same document in the words that openapi-python-client understands best."""
     for node in _walk(data):
-        content = node.get("content")
+        content: Any = node.get("content")
         if isinstance(content, dict) and JSON in content:
-            node["content"] = {JSON: content[JSON], **content}  # type: ignore[index]  # a dict of our own making
+            # Of an answer it takes the first media type that it knows: let that be JSON.
+            node["content"] = {JSON: content[JSON], **content}
+        types: Any = node.get("type")
+        if isinstance(types, list) and "null" in types and "enum" in node:
+            # Of an enumeration that may be null it makes one class for each type, and one more.
+            names = [name for name in node["type"] if name != "null"]
+            values: list[Any] = [value for value in node.pop("enum") if value is not None]
+            del node["type"]
+            node["oneOf"] = [{"type": names[0], "enum": values}, {"type": "null"}]
     return data

@@ -99,10 +99,26 @@ class Kind:
 
 ANY = Kind(annotation="Any", decoder="_decode.anything", null=True, imports=frozenset({"from typing import Any"}))
 NULL = Kind(annotation="None", decoder="_decode.nothing", json="null", instance="NoneType", null=True)
-TEXT = Kind(annotation="str", decoder="_decode.text", json="string", instance="str", quick=("type(value) is str", "value"))
-INTEGER = Kind(annotation="int", decoder="_decode.integer", json="integer", instance="int", quick=("type(value) is int", "value"))
-NUMBER = Kind(annotation="float", decoder="_decode.number", json="number", instance="float", quick=("type(value) is float", "value"))
-BOOLEAN = Kind(annotation="bool", decoder="_decode.boolean", json="boolean", instance="bool", quick=("type(value) is bool", "value"))
+TEXT = Kind(
+    annotation="str", decoder="_decode.text", json="string", instance="str", quick=("type(value) is str", "value")
+)
+INTEGER = Kind(
+    annotation="int", decoder="_decode.integer", json="integer", instance="int", quick=("type(value) is int", "value")
+)
+NUMBER = Kind(
+    annotation="float",
+    decoder="_decode.number",
+    json="number",
+    instance="float",
+    quick=("type(value) is float", "value"),
+)
+BOOLEAN = Kind(
+    annotation="bool",
+    decoder="_decode.boolean",
+    json="boolean",
+    instance="bool",
+    quick=("type(value) is bool", "value"),
+)
 BYTES = Kind(annotation="bytes", decoder="", instance="bytes")
 SECRET = Kind(
     annotation="Secret",
@@ -148,6 +164,9 @@ DATE = Kind(
     argument="datetime.date | str",
     imports=frozenset({"import datetime"}),
 )
+
+
+SEQUENCE = frozenset({"from collections.abc import Sequence"})
 
 
 def constant(*values: str | int | bool) -> Kind:
@@ -200,7 +219,7 @@ def list_of(item: Kind) -> Kind:
         instance="list",
         argument=f"Sequence[{item.argument_annotation}]" if item.argument else None,
         classes=item.classes,
-        imports=item.imports | ({"from collections.abc import Sequence"} if item.argument else set()),
+        imports=item.imports | SEQUENCE if item.argument else item.imports,
     )
 
 
@@ -252,18 +271,22 @@ def _joined(members: list[Kind], decoder: str, expected: str) -> Kind:
         json=expected,
         encoder=_joined_encoder(members),
         argument=arguments,
-        classes=frozenset().union(*(kind.classes for kind in members)),
-        imports=frozenset().union(*(kind.imports for kind in members)),
+        classes=frozenset(name for kind in members for name in kind.classes),
+        imports=frozenset(line for kind in members for line in kind.imports),
     )
 
 
 def _joined_encoder(members: list[Kind]) -> str | None:
-    """One conditional expression: members that share an encoder share its test."""
-    tests: dict[str, list[str]] = {}
+    """One conditional expression: members that share an encoder share its test, and the rest needs none."""
+    classes: dict[str, list[str]] = {}
     for kind in members:
-        if kind.encoder is not None:
-            tests.setdefault(kind.encoder, []).append(kind.instance)
-    if not tests:
+        known = classes.setdefault(kind.encoder or "{}", [])
+        if kind.instance not in known:
+            known.append(kind.instance)
+    if set(classes) == {"{}"}:
         return None
-    parts = [f"{encoder} if isinstance({{}}, {' | '.join(classes)})" for encoder, classes in tests.items()]
-    return f"({' else '.join([*parts, '{}'])})"
+    rest = "{}" if "{}" in classes else list(classes)[-1]
+    tests = [
+        f"{encoder} if isinstance({{}}, {' | '.join(known)})" for encoder, known in classes.items() if encoder != rest
+    ]
+    return f"({' else '.join([*tests, rest])})"

@@ -73,7 +73,7 @@ def _keep_format(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 # The one place where strings are made; there is no hook. The version is pinned, and a test holds the formats.
-opc._string_based_property = _keep_format(opc._string_based_property)  # type: ignore[assignment]
+opc._string_based_property = _keep_format(opc._string_based_property)
 
 
 def identifier(name: str) -> str:
@@ -133,7 +133,9 @@ def _compare(document: Document, parsed: GeneratorData) -> None:
         }
         for what, (said, came) in counts.items():
             if said != came:
-                raise DocumentError(f"{document.path}: {facts.id} has {said} {what}, but {came} came out of the parser")
+                raise DocumentError(
+                    f"{document.path}: {facts.id} has {said} {what}, but {came} came out of the parser"
+                )
 
 
 def endpoint_of(parsed: GeneratorData, operation_id: str) -> Endpoint:

@@ -44,7 +44,9 @@ def docstring(text: str, indent: int = 0) -> str:
 
 
 def entry(name: str, text: str, indent: int) -> str:
-    """One item of an Args or Attributes section."""
+    """One item of an Args or Attributes section; nothing where there is nothing to say."""
+    if not text:
+        return ""
     flat = " ".join(_escaped(text).split())
     return f"\n{' ' * indent}".join(_filled(f"{name}: {flat}".rstrip(": "), indent, "    "))
 
@@ -170,6 +172,11 @@ class EndpointPlan:
     error: str
     error_docs: Sequence[str]
 
+    @property
+    def documented(self) -> bool:
+        """Whether the document says something of an argument."""
+        return any(parameter.doc for parameter in [*self.positional, *self.keyword])
+
 
 class Planner:
     """Makes the plans of one document."""
@@ -197,7 +204,7 @@ class Planner:
         kinds = [self._reader.kind(field) for field in self._reader.fields(model)]
         if model.additional_properties:
             kinds.append(self._reader.kind(model.additional_properties))
-        return frozenset().union(*(kind.classes for kind in kinds))
+        return frozenset(name for kind in kinds for name in kind.classes)
 
     def _reachable(self, names: Iterable[str]) -> frozenset[str]:
         seen: set[str] = set()
@@ -233,7 +240,11 @@ class Planner:
             "import attrs",
             "from tollkit_api.runtime import decode as _decode",
         }
-        read_rest, write_rest, rest_annotation = "_decode.unknown_fields(data, _FIELDS)", "self.additional_properties", "Any"
+        read_rest, write_rest, rest_annotation = (
+            "_decode.unknown_fields(data, _FIELDS)",
+            "self.additional_properties",
+            "Any",
+        )
         if rest is not None and not rest.is_any:
             kinds.append(rest)
             rest_annotation = rest.full_annotation
@@ -254,10 +265,10 @@ class Planner:
         needed = self._needs[name] - {name}
         early = {other for other in needed if (name, other) not in self._late}
         title = raw(model.description) or f"The object `{name}`."
-        attributes = "\n".join(f"        {field.doc}" for field in fields)
+        attributes = "".join(f"        {field.doc}\n" for field in fields if field.doc)
         return ModelPlan(
             name=name,
-            doc=f"{docstring(title, 4)}\n\n    Attributes:\n{attributes}",
+            doc=f"{docstring(title, 4)}\n\n    Attributes:\n{attributes.rstrip()}",
             fields=sorted(fields, key=lambda field: not field.required),
             required=sum(field.required for field in fields),
             imports=sorted(imports | {self._import(other, ".") for other in early}),
@@ -295,7 +306,7 @@ class Planner:
         three_states = not required and kind.null and owner in self._requested and not kind.is_any
         annotation = kind.full_annotation
         if three_states:
-            annotation, default = f"{annotation} | Unset", "UNSET"
+            annotation, default = f"{annotation.removesuffix(' | None')} | Unset | None", "UNSET"
         elif not required:
             annotation = annotation if annotation.endswith(" | None") or kind.is_any else f"{annotation} | None"
             default = "None"
@@ -358,7 +369,9 @@ class Planner:
         error_docs: list[str] = []
         for answer in endpoint.responses:
             status = answer.status_code
-            is_success = status.range is not None and status.range[0] in facts.success and status.range[0] == status.range[1]
+            is_success = (
+                status.range is not None and status.range[0] in facts.success and status.range[0] == status.range[1]
+            )
             kind = self._reader.kind(answer.prop) if answer.source["attribute"] == "response.json()" else None
             if kind:
                 classes |= kind.classes
@@ -379,33 +392,26 @@ class Planner:
                 successes.append((_condition(status), expression))
                 results.append(annotation)
             else:
-                if annotation != "None":
-                    errors.append((_condition(status), lenient))
-                    failures.append(annotation)
+                errors.append((_condition(status), lenient))
+                failures.append(annotation)
                 hint = facts.hints.get(status.range[0]) if status.range else None
                 about = hint or raw(getattr(answer.data, "description", None)) or ""
                 error_docs.append(entry(status.pattern, about, 12))
-        body_parameters = [body[0]] if body else []
-        keyword = [*body_parameters, *(p for p in parameters if p.place != "path")]
+        keyword = [*([body[0]] if body else []), *(p for p in parameters if p.place != "path")]
+        imports |= {self._import(name, "...models.") for name in classes}
+        imports.add("from tollkit_api.runtime import answers as _answers")
+        imports.add("from tollkit_api.runtime.operation import ApiClient, HttpResponse, Operation, Request, Response")
+        if parameters or body:
+            imports.add("from tollkit_api.runtime import encode as _encode")
+        if "_decode." in f"{constants}{successes}{errors}":
+            imports.add("from tollkit_api.runtime import decode as _decode")
+        if any("Unset" in parameter.annotation for parameter in keyword):
+            imports.add("from tollkit_api.runtime.types import UNSET, Unset")
         return EndpointPlan(
             facts=facts,
             summary=sentence(facts.summary or facts.id),
             doc=docstring(facts.description, 4),
-            imports=sorted(
-                {self._import(name, "...models.") for name in classes}
-                | imports
-                | {
-                    "from tollkit_api.runtime import answers as _answers",
-                    "from tollkit_api.runtime.operation import ApiClient, HttpResponse, Operation, Request, Response",
-                }
-                | ({"from tollkit_api.runtime import encode as _encode"} if parameters or body else set())
-                | ({"from tollkit_api.runtime import decode as _decode"} if "_decode." in str(constants) else set())
-                | (
-                    {"from tollkit_api.runtime.types import UNSET, Unset"}
-                    if any("Unset" in parameter.annotation for parameter in keyword)
-                    else set()
-                )
-            ),
+            imports=sorted(imports),
             constants=constants,
             positional=[parameter for parameter in parameters if parameter.place == "path"],
             keyword=sorted(keyword, key=lambda parameter: parameter.annotation.endswith("= UNSET")),
@@ -414,9 +420,9 @@ class Planner:
             headers=[parameter for parameter in parameters if parameter.place == "header"],
             body=body[1] if body else None,
             body_type=next(iter(facts.body["content"])) if facts.body else "",
-            body_optional=bool(body) and body[0].annotation.endswith("= UNSET"),
+            body_optional=body is not None and body[0].annotation.endswith("= UNSET"),
             successes=_merged(successes),
-            errors=_merged(errors),
+            errors=_typed(_merged(errors)),
             result=union(*results),
             error=union(*failures, "None"),
             error_docs=error_docs,
@@ -486,6 +492,15 @@ def union(*annotations: str) -> str:
     if "Any" in parts:
         return "Any"
     return " | ".join([*(part for part in parts if part != "None"), *(["None"] if "None" in parts else [])])
+
+
+def _typed(errors: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Without errors that have no body, unless a later and wider condition would take them."""
+    while errors and errors[-1][1] == "None":
+        errors = errors[:-1]
+    if all(condition.startswith("status ") for condition, _ in errors):
+        return [error for error in errors if error[1] != "None"]
+    return errors
 
 
 def _url(path: str, parameters: Sequence[Parameter]) -> str:

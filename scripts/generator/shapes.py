@@ -10,7 +10,8 @@ import json
 import warnings
 from pathlib import Path
 
-from datamodel_code_generator import DataModelType, InputFileType, LiteralType, generate
+from datamodel_code_generator import Error, GeneratedModules, InputFileType, LiteralType, generate
+from datamodel_code_generator.enums import DataModelType
 from datamodel_code_generator.format import PythonVersion
 
 from .document import DocumentError
@@ -33,13 +34,32 @@ def modules(folder: Path, head: str) -> tuple[dict[str, str], dict[str, str]]:
     """
     titles: dict[str, str] = {}
     for file in sorted(folder.glob("*.json")):
-        title = json.loads(file.read_bytes()).get("title")
+        try:
+            title = json.loads(file.read_bytes()).get("title")
+        except ValueError as error:
+            raise DocumentError(f"specs/shapes/{file.name}: {error}") from None
         if not title or title in titles:
-            raise DocumentError(f"{file.name}: needs a title of its own, which names the class")
+            raise DocumentError(f"specs/shapes/{file.name}: needs a title of its own, which names the class")
         titles[title] = file.stem
     if not titles:
         return {}, {}
 
+    try:
+        result = _generate(folder)
+    except (Error, OSError, ValueError, Warning) as error:
+        raise DocumentError(f"specs/shapes: datamodel-code-generator cannot carry this into code: {error}") from None
+    files = {"/".join(path): text for path, text in result.items() if path != ("__init__.py",)}
+    for title, module in titles.items():
+        text = files.get(f"{module}.py", "")
+        if f"class {title}(" not in text and f"{title} = TypedDict(" not in text:
+            raise DocumentError(f"specs/shapes/{module}.json: no class {title} came out of the generator")
+    for name, text in files.items():
+        schema = name.removesuffix(".py")
+        files[name] = text.replace("@@HEAD@@", head.format(f"{schema}.json"))
+    return files, titles
+
+
+def _generate(folder: Path) -> GeneratedModules:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         result = generate(
@@ -61,14 +81,6 @@ def modules(folder: Path, head: str) -> tuple[dict[str, str], dict[str, str]]:
             formatters=[],  # ruff formats the whole tree
             custom_file_header='"""@@HEAD@@"""',
         )
-    if not isinstance(result, dict):
-        raise DocumentError(f"{folder.name}: expected one module for each schema")
-    files = {"/".join(path): text for path, text in result.items() if path != ("__init__.py",)}
-    for title, module in titles.items():
-        text = files.get(f"{module}.py", "")
-        if f"class {title}(" not in text and f"{title} = TypedDict(" not in text:
-            raise DocumentError(f"{module}.json: no class {title} came out of the generator")
-    for name, text in files.items():
-        schema = name.removesuffix(".py")
-        files[name] = text.replace("@@HEAD@@", head.format(f"{schema}.json"))
-    return files, titles
+    if isinstance(result, dict):
+        return result
+    raise Error("expected a module for each schema")

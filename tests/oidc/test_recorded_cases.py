@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.scripted_http import Clock, Script, assert_as_recorded, vector_script
 
+from support.scripted_http import Clock, Script, assert_as_recorded, vector_script
 from tollkit.core import drivers
-from tollkit.errors import ArgumentError, CancelledError, InsecureTransportError, OAuthError, TollkitError, TransportError
+from tollkit.errors import (
+    ArgumentError,
+    CancelledError,
+    InsecureTransportError,
+    OAuthError,
+    TollkitError,
+    TransportError,
+)
 from tollkit.oidc import urns
 from tollkit.oidc.client import AsyncOidcClient, OidcClient
 from tollkit.oidc.flows import OidcFlows
@@ -76,8 +83,7 @@ def _play(kind: Any, case: dict[str, Any], script: Script, clock: Clock) -> Any:
         case "discovery":
             if "second call" in case["note"] or args == [{"force": True}]:
                 kind.run(client.discover)
-            found = kind.run(lambda: client.discover(**(args[0] if args else {}))).to_dict()
-            return found
+            return kind.run(lambda: client.discover(**(args[0] if args else {}))).to_dict()
         case "client_credentials":
             tokens = kind.run(lambda: client.client_credentials(scope=args[0] if args else "sign:job")).to_dict()
             assert tokens.pop("token_type") == "bearer"
@@ -160,8 +166,12 @@ def _compare(error: TollkitError, expected: dict[str, Any], case: dict[str, Any]
     elif expected["message"] == "Invalid URL":
         assert isinstance(error, ArgumentError)  # when the client is made, instead of a TypeError at the first call
     else:
-        assert (error.message, error.code, error.status) == (expected["message"], expected["code"], expected["status"])
-        if expected["code"] not in ("unexpected_error",) and isinstance(error, OAuthError) and "details" in expected:
+        assert (error.message, error.code, error.status) == (
+            expected["message"],
+            expected["code"],
+            expected["status"],
+        )
+        if isinstance(error, OAuthError) and "details" in expected:
             assert error.body == expected["details"]
         if "HTTPS" in expected["message"]:
             assert isinstance(error, InsecureTransportError)

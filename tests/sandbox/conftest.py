@@ -10,6 +10,7 @@ from sandbox_caller import Caller
 
 from tollkit.sandbox import PymtHouseSandbox, Sandbox
 
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Sandbox]:
     with Sandbox() as sandbox:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sandbox_caller import Caller
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from sandbox_caller import Caller
 from tollkit.sandbox import PymtHouseSandbox, Sandbox
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

@@ -45,9 +45,7 @@ def test_reset_is_a_reset_on_the_wire(sandbox: Sandbox, when: str) -> None:
 
 
 @pytest.mark.parametrize(("when", "created"), [("before", False), ("after_read", False), ("after_processing", True)])
-def test_reset_says_whether_the_server_acted(
-    sandbox: Sandbox, caller: Caller, when: str, created: bool
-) -> None:
+def test_reset_says_whether_the_server_acted(sandbox: Sandbox, caller: Caller, when: str, created: bool) -> None:
     sandbox.faults.add(Fault(kind="reset", match="POST */users", when=when))
     with pytest.raises(httpx.TransportError):
         caller.post("/users", json={"externalUserId": "alice"})
@@ -92,8 +90,8 @@ def test_latency_passes_on_to_the_answer(sandbox: Sandbox, caller: Caller) -> No
 
 
 def test_429_with_retry_after_in_seconds_and_as_a_date(sandbox: Sandbox, caller: Caller) -> None:
-    sandbox.clock.set(datetime(2026, 5, 28, 12, tzinfo=UTC))
     sandbox.clock.freeze()
+    sandbox.clock.set(datetime(2026, 5, 28, 12, tzinfo=UTC))
     sandbox.faults.add(
         Fault(kind="status", status=429, retry_after=2),
         Fault(kind="status", status=429, retry_after=90, retry_after_form="date", body={"error": "slow"}),
@@ -149,7 +147,9 @@ def test_spoiled_bodies(sandbox: Sandbox, caller: Caller) -> None:
 
 def test_expired_tokens(sandbox: Sandbox, caller: Caller, platform: PymtHouseSandbox) -> None:
     platform.seed_user("alice")
-    sandbox.faults.add(Fault(kind="expired_token", match="*/token"), Fault(kind="expired_token", match="*/oidc/token"))
+    sandbox.faults.add(
+        Fault(kind="expired_token", match="*/token"), Fault(kind="expired_token", match="*/oidc/token")
+    )
     stale = caller.mint().json()["access_token"]
     assert caller.exchange(stale).json()["error"] == "invalid_grant"
     fresh = caller.mint().json()["access_token"]
@@ -184,9 +184,7 @@ def test_slow_down_hits_polls_alone(sandbox: Sandbox, caller: Caller) -> None:
 
 
 def test_where_skip_and_times(sandbox: Sandbox, caller: Caller) -> None:
-    sandbox.faults.add(
-        Fault(kind="status", match="POST */oidc/token", where={"scope": "sign:*"}, skip=1, times=None)
-    )
+    sandbox.faults.add(Fault(kind="status", match="POST */oidc/token", where={"scope": "sign:*"}, skip=1, times=None))
     scopes = ["users:read", "sign:job", "sign:job", "users:read", "sign:job"]
     statuses = [caller.token(grant_type="client_credentials", scope=scope).status_code for scope in scopes]
     assert statuses == [200, 200, 500, 200, 500]

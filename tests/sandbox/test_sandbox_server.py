@@ -15,7 +15,10 @@ import httpx
 import pytest
 from sandbox_caller import Caller
 
-from tollkit.sandbox import PymtHouseSandbox, Sandbox, env_lines
+import tollkit.sandbox
+from tollkit.errors import MissingExtraError
+from tollkit.sandbox import PymtHouseSandbox, Sandbox, banner, env_lines, run_forever
+from tollkit.sandbox.server import is_loopback
 
 pytest_plugins = ["pytester"]
 
@@ -46,9 +49,8 @@ def test_start_stop_start_again() -> None:
 
 def test_a_taken_port_is_an_error_and_leaves_nothing() -> None:
     before = set(threading.enumerate())
-    with Sandbox() as first:
-        with pytest.raises(OSError, match="ddress already in use"):
-            Sandbox(port=int(first.url.rpartition(":")[2])).start()
+    with Sandbox() as first, pytest.raises(OSError, match="ddress already in use"):
+        Sandbox(port=int(first.url.rpartition(":")[2])).start()
     assert set(threading.enumerate()) == before
 
 
@@ -61,6 +63,53 @@ def test_stop_closes_idle_connections() -> None:
     with raw:
         while raw.recv(4096):
             pass
+
+
+def test_a_request_that_is_never_whole_changes_nothing(sandbox: Sandbox, caller: Caller) -> None:
+    host, port = sandbox.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as raw:
+        raw.sendall(_users_post(caller, length=500) + b'{"externalUserId": "half"}')
+        raw.shutdown(socket.SHUT_WR)
+        assert raw.recv(1000) == b""
+    assert caller.get("/users").json() == {"users": []}
+    assert sandbox.requests[0].status is None
+
+
+def test_stop_does_not_wait_for_half_a_request(caplog: pytest.LogCaptureFixture) -> None:
+    sandbox = Sandbox().start()
+    host, port = sandbox.url.removeprefix("http://").split(":")
+    with (
+        httpx.Client(base_url=sandbox.url) as http,
+        socket.create_connection((host, int(port)), timeout=10) as raw,
+    ):
+        raw.sendall(_users_post(Caller(http, sandbox.pymthouse), length=500))
+        http.get("/api/v1/health")
+        sandbox.stop()
+    assert caplog.records == []
+
+
+def _users_post(caller: Caller, length: int) -> bytes:
+    request = httpx.Request("POST", f"http://x{caller.path('/users')}", headers={"Content-Length": str(length)})
+    authorization = next(httpx.BasicAuth(*caller.auth).auth_flow(request)).headers["authorization"]
+    return (
+        f"POST {caller.path('/users')} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+def test_a_server_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(threading.enumerate())
+
+    async def broken(*_: object, **__: object) -> None:
+        raise OSError("no loop today")
+
+    monkeypatch.setattr("tollkit.sandbox.server._Server.startup", broken)
+    sandbox = Sandbox()
+    with pytest.raises(RuntimeError, match="did not start") as caught:
+        sandbox.start()
+    assert str(caught.value.__cause__) == "no loop today"
+    assert not sandbox.running
+    assert set(threading.enumerate()) == before
 
 
 def test_fifty_at_once(sandbox: Sandbox, caller: Caller, platform: PymtHouseSandbox) -> None:
@@ -93,13 +142,33 @@ def test_two_sandboxes_side_by_side() -> None:
         assert one.pymthouse.m2m_client_secret == two.pymthouse.m2m_client_secret
 
 
-def test_over_ipv6() -> None:
+def _hosts() -> list[str]:
+    """Loopback addresses of this machine; not every machine has IPv6."""
     try:
-        with Sandbox(host="::1") as sandbox:
-            assert sandbox.url.startswith("http://[::1]:")
-            assert httpx.get(f"{sandbox.url}/__sandbox__/").status_code == 200
-    except OSError as refusal:
-        assert "assign" in str(refusal) or "family" in str(refusal), "only a machine without IPv6 may refuse"
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return ["127.0.0.1", "localhost"]
+    return ["127.0.0.1", "localhost", "::1"]
+
+
+@pytest.mark.parametrize("host", _hosts())
+def test_loopback_addresses(host: str) -> None:
+    with Sandbox(host=host) as sandbox:
+        shown = f"[{host}]" if ":" in host else host
+        assert sandbox.url.startswith(f"http://{shown}:")
+        assert httpx.get(f"{sandbox.url}/__sandbox__/").json()["result"]["env"] == sandbox.env()
+
+
+def test_what_is_a_loopback_address() -> None:
+    assert [is_loopback(host) for host in ("localhost", "127.8.0.1", "::1")] == [True] * 3
+    assert [is_loopback(host) for host in ("0.0.0.0", "::", "sandbox.example")] == [False] * 3
+
+
+def test_the_levers_are_not_served_to_the_network() -> None:
+    with Sandbox(host="0.0.0.0") as sandbox:
+        url = sandbox.url.replace("0.0.0.0", "127.0.0.1")
+        assert httpx.get(f"{url}/api/v1/health").status_code == 200
+        assert httpx.get(f"{url}/__sandbox__/").status_code == 404
 
 
 def test_reset_forgets_everything_but_the_address(sandbox: Sandbox, caller: Caller) -> None:
@@ -150,8 +219,8 @@ def test_the_log_holds_no_credentials(sandbox: Sandbox, caller: Caller, platform
 
 
 SCRIPT = """
-from tollkit.sandbox import env_lines, run_forever
-run_forever(port=0, demo={demo}, announce=lambda box: print("\\n".join(env_lines(box)), flush=True))
+from tollkit.sandbox import run_forever
+run_forever(port=0, demo={demo})
 print("ended", flush=True)
 """
 
@@ -168,8 +237,9 @@ def test_run_forever_until_told_to_stop(number: signal.Signals) -> None:
     with process:
         assert process.stdout is not None
         assert process.stderr is not None
-        lines = [process.stdout.readline().strip() for _ in range(4)]
-        env = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+        lines = [process.stdout.readline().strip() for _ in range(9)]
+        assert lines[0].startswith("The sandbox answers at http://127.0.0.1:")
+        env = dict(line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export "))
         answer = httpx.get(
             f"{env['PYMTHOUSE_ISSUER_URL'].removesuffix('/oidc')}/apps/{env['PYMTHOUSE_PUBLIC_CLIENT_ID']}/usage",
             auth=(env["PYMTHOUSE_M2M_CLIENT_ID"], env["PYMTHOUSE_M2M_CLIENT_SECRET"]),
@@ -181,9 +251,24 @@ def test_run_forever_until_told_to_stop(number: signal.Signals) -> None:
     assert process.returncode == 0
 
 
+def test_run_forever_leaves_signal_handlers_as_they_were(capsys: pytest.CaptureFixture[str]) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    seen: list[int] = []
+
+    def announce(sandbox: Sandbox) -> None:
+        seen.append(len(sandbox.pymthouse.app.users))
+        signal.raise_signal(signal.SIGTERM)
+
+    run_forever(demo=True, announce=announce)
+    assert seen == [2]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert capsys.readouterr().out == ""
+
+
 def test_env_lines(sandbox: Sandbox) -> None:
     assert env_lines(sandbox)[0] == f"export PYMTHOUSE_ISSUER_URL={sandbox.url}/api/v1/oidc"
     assert len(env_lines(sandbox)) == 4
+    assert all(line in banner(sandbox) for line in env_lines(sandbox))
 
 
 @pytest.mark.parametrize("module", ["uvicorn", "starlette", "joserfc"])
@@ -195,6 +280,19 @@ def test_a_missing_extra_is_named(module: str) -> None:
         "except ImportError as error:\n    print(error)\n"
     )
     assert "pip install 'tollkit[sandbox]'" in run(code)
+
+
+def test_a_missing_extra_is_an_import_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "tollkit.sandbox.server")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(MissingExtraError, match="sandbox"):
+        _ = tollkit.sandbox.Sandbox
+    monkeypatch.setitem(sys.modules, "tollkit.sandbox.server", None)
+    with pytest.raises(ModuleNotFoundError, match=r"tollkit\.sandbox\.server"):
+        _ = tollkit.sandbox.Sandbox
+    with pytest.raises(AttributeError, match="Nothing"):
+        _ = tollkit.sandbox.Nothing
+    assert "Sandbox" in dir(tollkit.sandbox)
 
 
 def test_the_front_of_the_package_imports_nothing_heavy() -> None:
@@ -218,7 +316,8 @@ def run(code: str) -> str:
     ).stdout
 
 
-def test_the_pytest_fixtures(pytester: pytest.Pytester) -> None:
+def test_the_pytest_fixtures(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
     pytester.makepyfile(
         """
         import httpx

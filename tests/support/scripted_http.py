@@ -1,7 +1,7 @@
 """An HTTP client that plays back a script, for tests of what is sent and of how answers are read.
 
-    script = Script([Reply.json({"issuer": ...}), Reply.json({"error": "slow_down"}, status=400), httpx.ReadError("gone")])
-    client = OidcClient(..., http_client=script.client)      # or AsyncOidcClient(..., http_client=script.async_client)
+    script = Script([Reply.json({"issuer": ...}), Reply.json({"error": "slow_down"}, 400), httpx.ReadError("gone")])
+    client = OidcClient(..., http_client=script.client)  # or AsyncOidcClient(..., http_client=script.async_client)
     ...
     assert [sent.url for sent in script.sent] == [...]
     script.assert_done()

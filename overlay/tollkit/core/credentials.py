@@ -50,7 +50,7 @@ class SchemeCredentials:
 
     def __init__(self, schemes: Mapping[str, Mapping[str, str]]) -> None:
         self._schemes = schemes
-        self._resolved: dict[str, Mapping[str, str]] = {}
+        self._resolved: dict[tuple[tuple[str, ...], ...], Mapping[str, str]] = {}
 
     def authorize(self, operation: Operation) -> Generator[Any, Any, Mapping[str, str]]:
         """The headers of the first alternative whose schemes are all known.
@@ -59,9 +59,9 @@ class SchemeCredentials:
             ConfigurationError: No alternative can be met with what the client has.
         """
         yield from ()
-        found = self._resolved.get(operation.id)
+        found = self._resolved.get(operation.security)
         if found is None:
-            found = self._resolved[operation.id] = self._resolve(operation)
+            found = self._resolved[operation.security] = self._resolve(operation)
         return found
 
     def _resolve(self, operation: Operation) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import functools
 import inspect
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -156,6 +157,10 @@ class Blocking(_Driver):
                 return result
             if effect.meanwhile is not None:
                 return effect.meanwhile
+            if seat.thread == threading.get_ident():
+                # A blocking call in the middle of an async one, or in a hook of itself: do it twice rather than
+                # wait for somebody who waits for us.
+                return self._drive(effect.start(), answers)
             landing = seat.landing.result()
             if not landing.abandoned:
                 return landing.outcome()
@@ -176,6 +181,13 @@ class Blocking(_Driver):
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return [future.result() for future in futures]
+
+
+def _land(effect: Share[Any], seat: Seat, leader: asyncio.Task[Any]) -> None:
+    # a callback, since a task that is cancelled before its first step runs nothing of its own
+    _leaders.discard(leader)
+    error = asyncio.CancelledError() if leader.cancelled() else leader.exception()
+    effect.flight.land(effect.key, seat, result=None if error else leader.result(), error=error)
 
 
 class Async(_Driver):
@@ -257,9 +269,9 @@ class Async(_Driver):
             if seat.leader:
                 # A task of its own: a caller who gives up must not end what others wait for, nor lose what
                 # cannot be had twice, such as a refresh token that the old one has been given for.
-                leader = asyncio.ensure_future(self._lead(effect, seat, answers))
+                leader = asyncio.ensure_future(self._drive(effect.start(), answers))
                 _leaders.add(leader)
-                leader.add_done_callback(_leaders.discard)
+                leader.add_done_callback(functools.partial(_land, effect, seat))
                 return await asyncio.shield(leader)
             if effect.meanwhile is not None:
                 return effect.meanwhile
@@ -267,15 +279,6 @@ class Async(_Driver):
             landing = await asyncio.shield(asyncio.wrap_future(seat.landing))
             if not landing.abandoned:
                 return landing.outcome()
-
-    async def _lead(self, effect: Share[Any], seat: Seat, answers: Answers) -> Any:
-        try:
-            result = await self._drive(effect.start(), answers)
-        except BaseException as error:
-            effect.flight.land(effect.key, seat, error=error)
-            raise
-        effect.flight.land(effect.key, seat, result=result)
-        return result
 
     async def _gather(self, effect: Gather[Any], answers: Answers) -> list[Any]:
         gate = asyncio.Semaphore(max(1, effect.limit))

@@ -10,16 +10,18 @@ import contextlib
 import hashlib
 import json
 import os
-import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
 from tollkit.errors import ArgumentError, LocalError, MissingExtraError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["Entry", "EtagStore", "MemoryEtagStore", "RedisEtagStore", "SqliteEtagStore", "entry_key"]
 
@@ -136,7 +138,10 @@ class SqliteEtagStore:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        import sqlite3
+
         self._path = Path(path).absolute()
+        self._failures: type[Exception] = sqlite3.Error
         try:
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
             with self._connect() as db:
@@ -144,11 +149,13 @@ class SqliteEtagStore:
                 db.execute(
                     "CREATE TABLE IF NOT EXISTS etag (key TEXT PRIMARY KEY, entry BLOB NOT NULL) WITHOUT ROWID"
                 )
-        except (OSError, sqlite3.Error) as problem:
+        except (OSError, self._failures) as problem:
             raise ArgumentError("path", f"cannot be used as a SQLite file: {problem}") from problem
 
     @contextlib.contextmanager
     def _connect(self) -> Generator[sqlite3.Connection]:
+        import sqlite3
+
         # a connection for each use: none is shared between threads or inherited by a forked process; it must not
         # make the file, which would then have another mode
         db = sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True, timeout=10.0)
@@ -190,7 +197,7 @@ class SqliteEtagStore:
     def _told(self, action: str) -> Generator[None]:
         try:
             yield
-        except sqlite3.Error as problem:
+        except self._failures as problem:
             raise LocalError(f"cannot {action} {self._path}: {problem}", code="etag_store") from problem
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from tollkit.core import answers, events
@@ -66,7 +66,7 @@ def settle(
         authorization = yield from service.credentials.authorize(operation)
         headers = merged(service.headers, request.headers, authorization, options.headers)
         if options.on_event:
-            _tell(options, events.RequestSent(service.name, operation.id, operation.method, url, attempt))
+            _tell(options.on_event, events.RequestSent(service.name, operation.id, operation.method, url, attempt))
         started = time.monotonic()
         error: TollkitError
         response: Any = None
@@ -83,7 +83,7 @@ def settle(
             _log.debug("%s %s failed after %.3f s: %s", operation.method, url, seconds, failure.kind)
             if options.on_event:
                 _tell(
-                    options,
+                    options.on_event,
                     events.ExchangeFailed(
                         service.name, operation.id, operation.method, url, attempt, failure, seconds
                     ),
@@ -95,7 +95,7 @@ def settle(
             if options.on_event:
                 seconds = time.monotonic() - started
                 _tell(
-                    options,
+                    options.on_event,
                     events.AnswerReceived(
                         service.name, operation.id, operation.method, url, attempt, status, seconds
                     ),
@@ -120,7 +120,7 @@ def settle(
         _log.info("%s: %s; attempt %d follows in %.2f s", operation.id, error.kind, attempt + 1, delay)
         if options.on_event:
             _tell(
-                options,
+                options.on_event,
                 events.RetryScheduled(service.name, operation.id, operation.method, url, attempt, error, delay),
             )
         yield Sleep(delay)
@@ -132,9 +132,8 @@ def _delay(attempt: int, wait: float | None) -> float:
     return random.uniform(0, min(BACKOFF_CAP, BACKOFF_BASE * 2 ** (attempt - 1)))
 
 
-def _tell(options: Options, event: events.Event) -> None:
-    if options.on_event:
-        try:
-            options.on_event(event)
-        except Exception:  # noqa: BLE001 - an observer must not break the call that it observes
-            _log.exception("on_event raised")
+def _tell(watch: Callable[[events.Event], None], event: events.Event) -> None:
+    try:
+        watch(event)
+    except Exception:  # noqa: BLE001 - an observer must not break the call that it observes
+        _log.exception("on_event raised")

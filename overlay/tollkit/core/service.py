@@ -54,7 +54,7 @@ class Service:
     name: str
     base_url: str = ""
     credentials: Credentials = attrs.field(factory=NoCredentials)
-    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=lambda headers: str(list(headers)))
     read_error: Callable[[Request, HttpResponse], TollkitError] = _read_error
     accept: Callable[[Request, HttpResponse], None] = _accept
     unreadable: Callable[[Request, HttpResponse], DecodeError] = _unreadable

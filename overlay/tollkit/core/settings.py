@@ -173,7 +173,9 @@ class Connection:
     http2: bool = False
     trust_env: bool = True
     max_connections: int = 100
-    max_keepalive_connections: int = 32
+    # not less than max_connections: httpcore counts busy connections as idle ones, and beyond this number closes
+    # each after one request
+    max_keepalive_connections: int = 100
     keepalive_expiry: float = 30.0
 
     def __attrs_post_init__(self) -> None:

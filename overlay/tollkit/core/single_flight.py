@@ -35,10 +35,17 @@ class Landing:
 
 @attrs.frozen
 class Seat:
-    """A caller's place: the leader runs the flow and lands; everybody else waits for the landing."""
+    """A caller's place: the leader runs the flow and lands; everybody else waits for the landing.
+
+    Attributes:
+        leader: Whether this caller is it.
+        landing: What everybody else waits for.
+        thread: Which thread the leader runs in. Who blocks that thread waits for ever.
+    """
 
     leader: bool
     landing: Future[Landing]
+    thread: int
 
 
 class SingleFlight:
@@ -46,16 +53,16 @@ class SingleFlight:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: dict[object, Future[Landing]] = {}
+        self._running: dict[object, Seat] = {}
 
     def take(self, key: object) -> Seat:
         """Take the seat for `key`."""
         with self._lock:
             running = self._running.get(key)
             if running is not None:
-                return Seat(leader=False, landing=running)
-            landing = self._running[key] = Future()
-            return Seat(leader=True, landing=landing)
+                return attrs.evolve(running, leader=False)
+            seat = self._running[key] = Seat(leader=True, landing=Future(), thread=threading.get_ident())
+            return seat
 
     def land(self, key: object, seat: Seat, *, result: Any = None, error: BaseException | None = None) -> None:
         """The leader is done: free the key, then tell everybody who waits."""

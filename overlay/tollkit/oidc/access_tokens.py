@@ -63,7 +63,7 @@ class AccessTokenClaims:
         """When it expires, in UTC.
 
         Raises:
-            OverflowError: The claim is beyond the year 9999.
+            ValueError, OverflowError: The claim is beyond the year 9999.
         """
         return datetime.fromtimestamp(self.exp, UTC)
 
@@ -72,7 +72,7 @@ class AccessTokenClaims:
         """When it was issued, in UTC.
 
         Raises:
-            OverflowError: The claim is beyond the year 9999.
+            ValueError, OverflowError: The claim is beyond the year 9999.
         """
         return datetime.fromtimestamp(self.iat, UTC)
 
@@ -217,8 +217,9 @@ def parse_jwt(
     if len(parts) != 3:
         _refuse("OAUTH_INVALID_RESPONSE", "Invalid JWT")
     header = _part(parts[0], "Header")
-    if header.get("alg") not in algorithms:
-        _refuse("OAUTH_INVALID_RESPONSE", 'unexpected JWT "alg" header parameter', alg=header.get("alg"))
+    alg = header.get("alg")
+    if not isinstance(alg, str) or alg not in algorithms:
+        _refuse("OAUTH_INVALID_RESPONSE", 'unexpected JWT "alg" header parameter', alg=alg)
     if "crit" in header:
         _unsupported('no JWT "crit" header parameter extensions are supported')
     claims = _part(parts[1], "Payload")
@@ -242,7 +243,7 @@ def check_scopes(claims: Mapping[str, Any], required: Iterable[str], *, read_scp
     if read_scp:
         scp = claims.get("scp")
         found = scp.split() if isinstance(scp, str) else scp if is_list(scp) else []
-        scopes += [one for one in found if isinstance(one, str) and one not in scopes]
+        scopes = list(dict.fromkeys([*scopes, *(one for one in found if isinstance(one, str))]))
     for one in required:
         if one not in scopes:
             raise TokenError(

@@ -14,10 +14,11 @@ No error shows a token: members that hold one are masked, and so is whatever the
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from tollkit.core import answers
 from tollkit.errors import DecodeError, DeviceFlowError, OAuthError, StatusError, TollkitError, status_class
@@ -269,10 +270,13 @@ def redacted(value: Any, sent: tuple[str, ...] = ()) -> Any:
 
 
 def _sent_secrets(request: Request) -> Iterator[str]:
-    """What the form holds that must not be shown; servers are known to repeat it in their error texts."""
-    for name, value in parse_qsl((request.content or b"").decode("ascii")):
-        if is_secret_name(name) and len(value) >= 4:
-            yield value
+    """What the request holds that must not be shown; servers are known to repeat it in their error texts."""
+    found = [value for name, value in parse_qsl((request.content or b"").decode("ascii")) if is_secret_name(name)]
+    scheme, _, proof = request.headers.get("Authorization", "").partition(" ")
+    if scheme == "Basic":
+        password = base64.b64decode(proof).decode().partition(":")[2]
+        found += [proof, password, unquote_plus(password)]
+    return (value for value in found if len(value) >= 4)
 
 
 def _tokens(response: HttpResponse, *, allow_not_applicable: bool = False) -> TokenResponse:

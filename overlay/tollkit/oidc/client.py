@@ -40,6 +40,8 @@ class OidcClient(OidcFlows, BlockingClient):
         ArgumentError: An argument is missing or unusable.
     """
 
+    flows: OidcFlows
+
     def __init__(
         self,
         issuer: str,
@@ -73,6 +75,8 @@ class AsyncOidcClient(OidcFlows, AsyncClient):
 
     Takes the arguments of `OidcClient`; an `http_client` must be async.
     """
+
+    flows: OidcFlows
 
     def __init__(
         self,

@@ -63,7 +63,7 @@ class Discovery:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         given = _address("issuer", required_text("issuer", issuer).strip())
-        self.issuer = _href(given).rstrip("/")
+        self.issuer: str = _href(given).rstrip("/")
         """The issuer without trailing slashes."""
         self._accepted = frozenset({_href(given), _href(urlsplit(self.issuer))})
         self._allow_insecure_http = allow_insecure_http

@@ -77,9 +77,9 @@ class OidcFlows(Flows):
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.client_id = required_text("client_id", client_id)
-        self.auth = client_auth(client_id, client_secret, auth)
-        self.discovery = discovery or Discovery(
+        self.client_id: str = required_text("client_id", client_id)
+        self.auth: ClientAuth = client_auth(client_id, client_secret, auth)
+        self.discovery: Discovery = discovery or Discovery(
             issuer, allow_insecure_http=allow_insecure_http, trusted_origins=trusted_origins, clock=clock
         )
         self.tokens: TokenCache[TokenResponse] = tokens or TokenCache(lambda token: token.expires_in, clock=clock)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from typing import Any, NoReturn, TypeGuard
 
 __all__ = ["decode", "is_list", "is_number", "is_object"]
+
+
+_MOST = sys.float_info.max
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -39,5 +42,5 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether it is a finite JSON number; `true` is none, although Python takes it for 1."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it is a JSON number that a float can hold; `true` is none, although Python takes it for 1."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -_MOST <= value <= _MOST

@@ -39,6 +39,7 @@ LOCK_PATIENCE = 60.0
 """Seconds to wait for somebody else's refresh."""
 LOCK_LOOK = 0.05
 """Seconds between two looks whether a lock is free."""
+_LAST_SECOND = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 _log = logging.getLogger("tollkit.tokens")
 
 
@@ -48,18 +49,26 @@ class LoginRequiredError(OAuthError):
     kind = "login_required"
 
 
+def _hidden(value: str) -> Secret:
+    return Secret(value)
+
+
+def _secret(value: object) -> Secret | None:
+    return Secret(value) if isinstance(value, str) else None
+
+
 @attrs.frozen(kw_only=True)
 class TokenSet:
     """Tokens as they are stored: with the time at which the access token expires."""
 
-    access_token: Secret
+    access_token: Secret = attrs.field(converter=_hidden)
     expires_at: datetime | None = None
     """In UTC; `None` when the provider does not say."""
     expires_in: float | None = None
     """Seconds that the access token was good for when it was issued."""
-    refresh_token: Secret | None = None
+    refresh_token: Secret | None = attrs.field(default=None, converter=_secret)
     scope: str | None = None
-    id_token: Secret | None = None
+    id_token: Secret | None = attrs.field(default=None, converter=_secret)
 
     @classmethod
     def of(cls, tokens: TokenResponse, now: float, previous: TokenSet | None = None) -> TokenSet:
@@ -70,14 +79,17 @@ class TokenSet:
             now: When it was asked for, in seconds since 1970.
             previous: The tokens that were refreshed.
         """
-        expires_at = None if tokens.expires_in is None else datetime.fromtimestamp(now + tokens.expires_in, UTC)
+        expires_at: datetime | None = None
+        if tokens.expires_in is not None:
+            expires_at = datetime.fromtimestamp(min(now + tokens.expires_in, _LAST_SECOND), UTC)
+        before = previous or cls(access_token=tokens.access_token)
         return cls(
             access_token=tokens.access_token,
             expires_at=expires_at,
             expires_in=tokens.expires_in,
-            refresh_token=tokens.refresh_token or (previous and previous.refresh_token) or None,
-            scope=tokens.scope if tokens.scope is not None else previous and previous.scope,
-            id_token=tokens.id_token or (previous and previous.id_token) or None,
+            refresh_token=tokens.refresh_token or before.refresh_token,
+            scope=before.scope if tokens.scope is None else tokens.scope,
+            id_token=tokens.id_token or before.id_token,
         )
 
     @classmethod
@@ -94,12 +106,12 @@ class TokenSet:
         if moment is not None and moment.tzinfo is None:
             raise ValueError("expires_at has no time zone")
         return cls(
-            access_token=Secret(access_token),
+            access_token=access_token,
             expires_at=moment,
             expires_in=expires_in if is_number(expires_in := body.get("expires_in")) else None,
-            refresh_token=_secret(body.get("refresh_token")),
+            refresh_token=body.get("refresh_token"),
             scope=body.get("scope"),
-            id_token=_secret(body.get("id_token")),
+            id_token=body.get("id_token"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -116,10 +128,6 @@ class TokenSet:
     def seconds_left(self, now: float) -> float:
         """Until the access token expires; without end when the provider does not say."""
         return float("inf") if self.expires_at is None else self.expires_at.timestamp() - now
-
-
-def _secret(value: object) -> Secret | None:
-    return Secret(value) if isinstance(value, str) else None
 
 
 class TokenStore(Protocol):
@@ -188,7 +196,7 @@ class FileTokenStore:
             from filelock import FileLock
         except ImportError as missing:
             raise MissingExtraError("A token file that processes share", "oidc") from missing
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._others: BaseFileLock = FileLock(f"{self.path}.lock", mode=0o600, thread_local=False)
         # the lock of the system can be taken twice through one object, so threads need one of their own
         self._here = threading.Lock()
@@ -260,7 +268,10 @@ class TokenSession:
     """One user's tokens: hands out an access token that is good, and refreshes it when it is not for long.
 
     Shared by threads, tasks and event loops it refreshes once for all; a token that is still good is handed out
-    while one caller refreshes. It is a `TokenSource` for `BearerCredentials`, and a part to build flows of.
+    while one caller refreshes. It is a `TokenSource` for `BearerCredentials`, and a part to build flows of; by hand:
+
+        session = TokenSession(client.flows, FileTokenStore("tokens.json"), tokens=client.device_login(show))
+        token = client.run(session.access_token())      # or: await client.run(...)
 
     Args:
         oidc: Flows of the client to which the tokens were given.
@@ -345,7 +356,7 @@ class TokenSession:
 
     def _exchange(self, base: TokenSet | None, *, last: bool = False) -> Flow[TokenSet]:
         if base is None or base.refresh_token is None:
-            raise _login_required("There is no refresh token", None)
+            raise _login_required("There is no refresh token")
         asked_at = self._now()
         try:
             answer = yield from self._oidc.refresh(base.refresh_token)
@@ -390,16 +401,10 @@ class TokenSession:
         return f"TokenSession({self._oidc!r}, {self._store!r})"
 
 
-def _login_required(message: str, cause: OAuthError | None) -> LoginRequiredError:
-    error = LoginRequiredError(
-        message,
-        code="login_required" if cause is None else cause.code,
-        status=401,
-        body=cause and cause.body,
-        context=cause and cause.context,
-        hint="Log in again",
-    )
-    error.error = error.code or "login_required"
+def _login_required(message: str, cause: OAuthError | None = None) -> LoginRequiredError:
+    error = LoginRequiredError(message, code="login_required", status=401, hint="Log in again")
     if cause is not None:
+        error.code, error.body, error.context = cause.code, cause.body, cause.context
         error.error_description, error.error_uri = cause.error_description, cause.error_uri
+    error.error = error.code or ""
     return error

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         load_authorization_server,
         load_authorization_server_async,
     )
-    from tollkit.pymthouse.env import create_pymthouse_client_from_env, get_pymthouse_base_url
+    from tollkit.pymthouse.env import create_pmt_house_client_from_env, get_pymthouse_base_url
     from tollkit.pymthouse.errors import PmtHouseError, to_pmt_house_error
     from tollkit.pymthouse.format import format_wei_to_eth, format_wei_to_usd
     from tollkit.pymthouse.manifest import AppManifestResponse, compute_manifest_revision, parse_app_manifest_response
@@ -120,7 +120,7 @@ __all__ = [
     "compute_manifest_revision",
     "compute_pymthouse_expiry",
     "compute_signer_session_expiry",
-    "create_pymthouse_client_from_env",
+    "create_pmt_house_client_from_env",
     "decode_jwt_exp",
     "extract_device_approval_from_target_link",
     "fetch_discovery_document",
@@ -194,7 +194,7 @@ _HOME = {
     "compute_manifest_revision": "manifest",
     "compute_pymthouse_expiry": "tokens",
     "compute_signer_session_expiry": "tokens",
-    "create_pymthouse_client_from_env": "env",
+    "create_pmt_house_client_from_env": "env",
     "decode_jwt_exp": "tokens",
     "extract_device_approval_from_target_link": "device_initiate",
     "fetch_discovery_document": "discovery",

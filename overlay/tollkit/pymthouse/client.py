@@ -7,25 +7,29 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
-
-from tollkit.oidc.client_auth import ClientSecretBasic
-from tollkit.oidc.discovery import Discovery
-from tollkit.oidc.flows import OidcFlows
-from tollkit.pymthouse.errors import PmtHouseError
 
 from tollkit.core.arguments import built, instant, required_text, secret_text, wire_time
 from tollkit.core.client import AsyncApi, AsyncClient, BlockingApi, BlockingClient, ClientOptions
 from tollkit.core.flows import Flow, Flows, Send, flow, gather, send
 from tollkit.errors import ArgumentError, TollkitError
-from tollkit.pymthouse import config, device, device_initiate, discovery, env, manifest, models, tokens, usage
+from tollkit.oidc.client_auth import ClientSecretBasic
+from tollkit.oidc.flows import OidcFlows
+from tollkit.pymthouse import config, device, device_initiate, discovery, env, models, tokens, usage
+from tollkit.pymthouse.errors import PmtHouseError, family
 from tollkit.pymthouse.service import rest_service, unreadable
+from tollkit.pymthouse.verify import USER_TOKEN_TYP
 from tollkit.secrets import Secret
 from tollkit_api.runtime import UNSET
 
 if TYPE_CHECKING:
+    from tollkit.core.http import AsyncHttpClient, HttpClient
+    from tollkit.oidc.access_tokens import AccessTokenClaims
+    from tollkit.oidc.flows import Cancel
+    from tollkit.oidc.models import DeviceAuthorization, TokenResponse
     from tollkit_api.builder.v2026_05.models import (
         App,
         AppUser,
@@ -40,13 +44,8 @@ if TYPE_CHECKING:
         UpdateAppUserResponse,
         UserAccessToken,
     )
-    from tollkit_api.usage.v2026_05.models import UsageResponse
-
-    from tollkit.core.http import AsyncHttpClient, HttpClient
-    from tollkit.oidc.access_tokens import AccessTokenClaims
-    from tollkit.oidc.flows import Cancel
-    from tollkit.oidc.models import DeviceAuthorization, TokenResponse
     from tollkit_api.runtime import HttpResponse, Request
+    from tollkit_api.usage.v2026_05.models import UsageResponse
 
 __all__ = ["AsyncPymtHouse", "PymtHouse"]
 
@@ -62,7 +61,16 @@ class PymtHouseFlows(Flows):
         self, settings: config.PymthouseEnvConfig, *, allow_insecure_http: bool, trusted_origins: Iterable[str]
     ) -> None:
         self._settings = settings
-        issuer = Discovery(
+        origin = config.get_pymthouse_issuer_origin(settings.issuer_url)
+        if not (allow_insecure_http or origin.startswith("https:")):
+            raise ArgumentError(
+                "issuer_url",
+                "must begin with https://, or give allow_insecure_http=True for a development server",
+                code="insecure_transport",
+            )
+        if "?" in settings.issuer_url or "#" in settings.issuer_url:
+            raise ArgumentError("issuer_url", "must have no query and no fragment (RFC 8414 section 2)")
+        issuer = discovery.issuer_discovery(
             settings.issuer_url, allow_insecure_http=allow_insecure_http, trusted_origins=trusted_origins
         )
         # the secret goes out as it stands, as the platform's own client sends it (see rest_service)
@@ -73,11 +81,7 @@ class PymtHouseFlows(Flows):
         self._device = OidcFlows(
             issuer=settings.issuer_url, client_id=settings.public_client_id, auth="none", discovery=issuer
         )
-        self._rest = rest_service(
-            config.get_pymthouse_issuer_origin(settings.issuer_url),
-            settings.m2m_client_id,
-            settings.m2m_client_secret,
-        )
+        self._rest = rest_service(origin, settings.m2m_client_id, settings.m2m_client_secret)
 
     def _call(self, request: Request, parse: Callable[[HttpResponse], T]) -> Flow[T]:
         return send(Send(request, parse, self._rest))
@@ -164,7 +168,9 @@ class PymtHouseFlows(Flows):
         from tollkit_api.builder.v2026_05.models import UpdateAppUserRequest
 
         body = UpdateAppUserRequest(
-            external_user_id=required_text("external_user_id", external_user_id), email=email, status=status
+            external_user_id=required_text("external_user_id", external_user_id),
+            email=_text("email", email),
+            status=_text("status", status),
         )
         request = built(operation.request, self._settings.public_client_id, body=body)
         return (yield from self._call(request, operation.parse))
@@ -248,17 +254,16 @@ class PymtHouseFlows(Flows):
             OAuthError: The issuer refuses; `error` says why (`invalid_grant` for a bad or expired JWT).
             DecodeError: The issuer's answer is no token exchange answer (code `invalid_token_response`).
         """
-        target = (resource or "").strip() or self._settings.issuer_url
+        user_jwt = Secret(secret_text("user_jwt", user_jwt))
+        target = (_text("resource", resource) or "").strip() or self._settings.issuer_url
         return (
             yield from self._exchange(
-                secret_text("user_jwt", user_jwt),
-                resource=target.rstrip("/"),
-                requested_token_type=tokens.ACCESS_TOKEN_TYPE,
+                user_jwt, resource=target.rstrip("/"), requested_token_type=tokens.ACCESS_TOKEN_TYPE
             )
         )
 
     def _exchange(
-        self, user_jwt: str, *, resource: str, requested_token_type: str | None = None
+        self, user_jwt: Secret, *, resource: str, requested_token_type: str | None = None
     ) -> Flow[tokens.TokenExchangeResponse]:
         token = yield from self._oidc.exchange_token(
             user_jwt,
@@ -290,15 +295,19 @@ class PymtHouseFlows(Flows):
         Raises:
             OAuthError: The issuer refuses; the error of a failed first way is its `__context__`.
         """
-        if user_jwt:
-            try:
-                return (yield from self.exchange_for_signer_session(user_jwt))
-            except TollkitError as error:
-                _log.warning(
-                    "User JWT exchange failed, falling back to machine exchange (code %s, status %s)",
-                    error.code,
-                    error.status,
-                )
+        if not user_jwt:
+            return (yield from self._machine_session())
+        try:
+            return (yield from self.exchange_for_signer_session(user_jwt))
+        except TollkitError as error:
+            _log.warning(
+                "User JWT exchange failed, falling back to machine exchange (code %s, status %s)",
+                error.code,
+                error.status,
+            )
+            return (yield from self._machine_session())
+
+    def _machine_session(self) -> Flow[tokens.TokenExchangeResponse]:
         machine = yield from self.issue_machine_access_token()
         return (yield from self.exchange_for_signer_session(machine.access_token))
 
@@ -327,7 +336,7 @@ class PymtHouseFlows(Flows):
 
     @flow
     def complete_device_approval(self, *, user_jwt: str, user_code: str) -> Flow[tokens.TokenExchangeResponse]:
-        """Approve a pending device login for the user whose JWT this is; repeating it before the device polls is safe.
+        """Approve a pending device login for the user whose JWT this is; repeat it at will before the device polls.
 
         Args:
             user_jwt: A JWT from `mint_user_access_token`.
@@ -338,10 +347,8 @@ class PymtHouseFlows(Flows):
             OAuthError: The issuer refuses: unknown, expired or used code (`invalid_grant`, `expired_token`), or the
                 app may not approve devices (`invalid_client`, `invalid_scope`).
         """
-        jwt = secret_text("user_jwt", user_jwt)
-        if not device.normalize_user_code(required_text("user_code", user_code)):
-            raise ArgumentError("user_code", "must have letters or digits, such as BCDF-GHJK")
-        return (yield from self._exchange(jwt, resource=device.build_device_code_resource(user_code)))
+        user_jwt = Secret(secret_text("user_jwt", user_jwt))
+        return (yield from self._exchange(user_jwt, resource=_device_resource(user_code)))
 
     @flow
     def approve_device_login(
@@ -371,7 +378,7 @@ class PymtHouseFlows(Flows):
                 code="invalid_client",
                 message="publicClientId does not match configured public client id",
             )
-        required_text("user_code", user_code)
+        _device_resource(user_code)  # so that a code that cannot be one changes no user
         yield from self.upsert_app_user(external_user_id, email=email, status="active")
         minted = yield from self.mint_user_access_token(external_user_id, scope=tokens.SIGN_JOB_SCOPE)
         yield from self.complete_device_approval(user_jwt=minted.access_token, user_code=user_code)
@@ -427,7 +434,7 @@ class PymtHouseFlows(Flows):
                 token,
                 audience=self._settings.issuer_url if audience is None else audience,
                 required_scopes=required_scopes,
-                accept_typ=("JWT",) if accept_user_tokens else (),
+                accept_typ=(USER_TOKEN_TYP,) if accept_user_tokens else (),
             )
         )
 
@@ -496,12 +503,12 @@ class PymtHouseFlows(Flows):
             max_end_user_ids: Ids to ask for at most; the totals count all of them all the same.
 
         Raises:
-            ArgumentError: As for `get_usage`, or `max_end_user_ids` is negative.
+            ArgumentError: As for `get_usage`, or `max_end_user_ids` is no whole number or negative.
             NotFoundError: Wrong credentials or wrong app.
         """
         user = required_text("external_user_id", external_user_id)
-        if max_end_user_ids < 0:
-            raise ArgumentError("max_end_user_ids", "must be 0 or more")
+        if type(max_end_user_ids) is not int or max_end_user_ids < 0:
+            raise ArgumentError("max_end_user_ids", "must be a whole number, 0 or more")
         by_user = yield from self.get_usage(start_date=start_date, end_date=end_date, group_by="user")
         ids = usage.get_end_user_ids_for_external_user(by_user, user)
         if len(ids) > max_end_user_ids:
@@ -530,6 +537,8 @@ class PymtHouseFlows(Flows):
 
         Raises:
             NotFoundError: Wrong credentials or wrong app; the platform answers all of these with 404.
+            DecodeError: The answer is no manifest (code `invalid_response`). It is not taken for an empty one, which
+                would lift every restriction.
 
         Source: PymtHouse Builder API, `GET /api/v1/apps/{clientId}/manifest`.
         """
@@ -543,9 +552,12 @@ class PymtHouseFlows(Flows):
                 return models.GetAppManifestResult(None, etag or if_none_match or None, not_modified=True)
             try:
                 found: Any = json.loads(response.content)
-            except (ValueError, RecursionError) as problem:
-                raise unreadable(request, response) from problem
-            return models.GetAppManifestResult(manifest.parse_app_manifest_response(found), etag, not_modified=False)
+            except (ValueError, RecursionError):
+                raise unreadable(request, response) from None
+            manifest = models.read_manifest(found)
+            if manifest is None:
+                raise unreadable(request, response)
+            return models.GetAppManifestResult(manifest, etag, not_modified=False)
 
         return (yield from self._call(request, parse))
 
@@ -645,18 +657,28 @@ class PymtHouseFlows(Flows):
         return (yield from self._call(operation.request(), operation.parse))
 
 
-def _optional(name: str, value: str | None) -> str | None:
-    """`None` for what the platform's client would leave out too: nothing, or an empty text."""
+def _device_resource(user_code: str) -> str:
+    if not device.normalize_user_code(required_text("user_code", user_code)):
+        raise ArgumentError("user_code", "must have letters or digits, such as BCDF-GHJK")
+    return device.build_device_code_resource(user_code)
+
+
+def _text(name: str, value: str | None) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ArgumentError(name, f"must be text, not {type(value).__name__}")
-    return value or None
+    return value
+
+
+def _optional(name: str, value: str | None) -> str | None:
+    """`None` for what the platform's client would leave out too: nothing, or an empty text."""
+    return _text(name, value) or None
 
 
 class _PymtHouse:
     """What is the same on both clients and needs no request."""
 
     flows: PymtHouseFlows
-    family = PmtHouseError
+    family: type[TollkitError] = PmtHouseError
 
     @property
     def issuer_url(self) -> str:
@@ -690,6 +712,11 @@ class _PymtHouse:
         return f"{type(self).__name__}(issuer_url={self.issuer_url!r}, public_client_id={self.public_client_id!r})"
 
 
+def _hidden(secret: str) -> str:
+    """The secret in a type that does not show it, so that no traceback with local variables does."""
+    return Secret(secret) if isinstance(secret, str) else secret
+
+
 def _flows(
     issuer_url: str,
     public_client_id: str,
@@ -715,7 +742,8 @@ class PymtHouse(PymtHouseFlows, _PymtHouse, BlockingClient):
         public_client_id: The app's public client id (`app_...`).
         m2m_client_id: The app's machine client id (`m2m_...`).
         m2m_client_secret: Its secret.
-        allow_insecure_http: Allow an `http://` issuer, for a sandbox or a development server.
+        allow_insecure_http: Allow an `http://` issuer, for a sandbox or a development server. Without it such an
+            issuer is refused here, so that neither the APIs nor the issuer are ever asked over plain http.
         trusted_origins: Further origins that the issuer's endpoints may be on.
         http_client: An HTTP client of your own (of httpx's shape) instead of one made by `connection`; it keeps
             its own time-outs unless `timeout` is given, and you close it.
@@ -723,7 +751,7 @@ class PymtHouse(PymtHouseFlows, _PymtHouse, BlockingClient):
             `tollkit.core.client.ClientOptions`.
 
     Raises:
-        ArgumentError: An argument is missing or unusable.
+        ArgumentError: An argument is missing or unusable (code `insecure_transport` for an `http://` issuer).
     """
 
     def __init__(
@@ -738,30 +766,37 @@ class PymtHouse(PymtHouseFlows, _PymtHouse, BlockingClient):
         http_client: HttpClient | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        flows = _flows(
-            issuer_url, public_client_id, m2m_client_id, m2m_client_secret, allow_insecure_http, trusted_origins
-        )
-        self._start(flows, options, http_client)
+        m2m_client_secret = _hidden(m2m_client_secret)
+        with family():
+            flows = _flows(
+                issuer_url, public_client_id, m2m_client_id, m2m_client_secret, allow_insecure_http, trusted_origins
+            )
+            self._start(flows, options, http_client)
 
     @property
     def api(self) -> BlockingApi:
         """What to give to generated functions as `client=`: they then have this client's credentials and policy.
 
-        from tollkit_api.usage.v2026_05.api.usage import get_usage
-        get_usage.sync(client.public_client_id, client=client.api)
+        With `from tollkit_api.usage.v2026_05.api.usage import get_usage`:
+        `get_usage.sync(client.public_client_id, client=client.api)`.
         """
         return BlockingApi(self, self.flows._rest)
 
     @classmethod
-    def from_env(cls, **settings: Any) -> Self:
+    def from_env(cls, env: Mapping[str, str] | None = None, **settings: Any) -> Self:
         """A client from `PYMTHOUSE_ISSUER_URL`, `..._PUBLIC_CLIENT_ID`, `..._M2M_CLIENT_ID`, `..._M2M_CLIENT_SECRET`.
 
-        An `http://` issuer in the environment is allowed. Any argument of the constructor can be given too.
+        An `http://` issuer in the environment is allowed.
+
+        Args:
+            env: Read these variables instead of the process's.
+            settings: Any argument of the constructor, which then counts instead of its variable.
 
         Raises:
             ConfigurationError: A variable is missing (code `missing_env`).
+            ArgumentError: A variable or an argument is unusable.
         """
-        return cls(**_from_env(settings))
+        return cls(**_from_env(env, settings))
 
 
 class AsyncPymtHouse(PymtHouseFlows, _PymtHouse, AsyncClient):
@@ -783,37 +818,47 @@ class AsyncPymtHouse(PymtHouseFlows, _PymtHouse, AsyncClient):
         http_client: AsyncHttpClient | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        flows = _flows(
-            issuer_url, public_client_id, m2m_client_id, m2m_client_secret, allow_insecure_http, trusted_origins
-        )
-        self._start(flows, options, http_client)
+        m2m_client_secret = _hidden(m2m_client_secret)
+        with family():
+            flows = _flows(
+                issuer_url, public_client_id, m2m_client_id, m2m_client_secret, allow_insecure_http, trusted_origins
+            )
+            self._start(flows, options, http_client)
 
     @property
     def api(self) -> AsyncApi:
         """What to give to generated functions as `client=`: they then have this client's credentials and policy.
 
-        from tollkit_api.usage.v2026_05.api.usage import get_usage
-        get_usage.sync(client.public_client_id, client=client.api)
+        With `from tollkit_api.usage.v2026_05.api.usage import get_usage`:
+        `await get_usage.asyncio(client.public_client_id, client=client.api)`.
         """
         return AsyncApi(self, self.flows._rest)
 
     @classmethod
-    def from_env(cls, **settings: Any) -> Self:
+    def from_env(cls, env: Mapping[str, str] | None = None, **settings: Any) -> Self:
         """A client from the PYMTHOUSE_* variables; see `PymtHouse.from_env`.
 
         Raises:
             ConfigurationError: A variable is missing (code `missing_env`).
+            ArgumentError: A variable or an argument is unusable.
         """
-        return cls(**_from_env(settings))
+        return cls(**_from_env(env, settings))
 
 
-def _from_env(settings: dict[str, Any]) -> dict[str, Any]:
-    found = env.require_pymthouse_env()
+_VARIABLES = {
+    "issuer_url": "PYMTHOUSE_ISSUER_URL",
+    "public_client_id": "PYMTHOUSE_PUBLIC_CLIENT_ID",
+    "m2m_client_id": "PYMTHOUSE_M2M_CLIENT_ID",
+    "m2m_client_secret": "PYMTHOUSE_M2M_CLIENT_SECRET",
+}
+
+
+def _from_env(variables: Mapping[str, str] | None, settings: dict[str, Any]) -> dict[str, Any]:
+    # a variable is not needed when its argument is given, such as a secret from a vault
+    given = {_VARIABLES[name]: "given" for name in _VARIABLES.keys() & settings.keys()}
+    found = env.require_pymthouse_env({**(os.environ if variables is None else variables), **given})
     return {
-        "issuer_url": found.issuer_url,
-        "public_client_id": found.public_client_id,
-        "m2m_client_id": found.m2m_client_id,
-        "m2m_client_secret": found.m2m_client_secret,
+        **{name: getattr(found, name) for name in _VARIABLES},
         "allow_insecure_http": found.issuer_url.startswith("http:"),
         **settings,
     }

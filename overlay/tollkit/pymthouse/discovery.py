@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
-from tollkit.errors import DecodeError, brand
+from tollkit.errors import ArgumentError, DecodeError
 from tollkit.oidc.client import AsyncOidcClient, OidcClient
 from tollkit.oidc.discovery import Discovery
 from tollkit.oidc.models import ProviderMetadata
-from tollkit.pymthouse.errors import PmtHouseError
+from tollkit.pymthouse.errors import PmtHouseError, family, raised
 
 if TYPE_CHECKING:
     from tollkit.core.http import AsyncHttpClient, HttpClient
@@ -75,17 +75,33 @@ def authorization_server_to_oidc_document(
         name: value if isinstance(value := found.get(name), str) else None for name in _MEMBERS
     }
     if not texts["token_endpoint"] or not texts["jwks_uri"]:
-        raise brand(
+        raise raised(
             DecodeError(
                 "OIDC discovery document is missing token_endpoint or jwks_uri",
                 code="oidc_discovery_invalid",
                 status=500,
-            ),
-            PmtHouseError,
+            )
         )
     texts["issuer"] = texts["issuer"] or ""
     texts["authorization_endpoint"] = texts["authorization_endpoint"] or ""
     return OidcDiscoveryDocument(**cast("dict[str, str]", texts))
+
+
+def issuer_discovery(
+    issuer_url: str, *, allow_insecure_http: bool = False, trusted_origins: Iterable[str] = ()
+) -> Discovery:
+    """A cache entry for an issuer.
+
+    Raises:
+        ArgumentError: `issuer_url` or one of `trusted_origins` is no http(s) address.
+    """
+    with family():
+        try:
+            return Discovery(issuer_url, allow_insecure_http=allow_insecure_http, trusted_origins=trusted_origins)
+        except ArgumentError as error:
+            if error.argument != "issuer":
+                raise
+            raise ArgumentError("issuer_url", error.problem) from None
 
 
 _lock = threading.Lock()
@@ -98,27 +114,46 @@ def shared_discovery(issuer_url: str, *, allow_insecure_http: bool = False) -> D
     Raises:
         ArgumentError: `issuer_url` is no http(s) address.
     """
-    made = Discovery(issuer_url, allow_insecure_http=allow_insecure_http)
+    made = issuer_discovery(issuer_url, allow_insecure_http=allow_insecure_http)
     with _lock:
         return _shared.setdefault((made.issuer, allow_insecure_http), made)
 
 
 def clear_discovery_cache(issuer_url: str | None = None) -> None:
     """Forget what these functions keep of one issuer, or of all; clients keep caches of their own."""
-    wanted = (issuer_url or "").strip().rstrip("/")
+    try:
+        wanted = issuer_discovery(issuer_url).issuer if issuer_url else ""
+    except ArgumentError:
+        return  # nothing is ever kept of what is no address
     with _lock:
         for key in [key for key in _shared if not wanted or key[0] == wanted]:
             _shared.pop(key).clear()
 
 
-def _client(issuer_url: str, allow_insecure_http: bool, http_client: HttpClient | None) -> OidcClient:
+def issuer_client(
+    issuer_url: str, client_id: str, *, allow_insecure_http: bool, http_client: HttpClient | None
+) -> OidcClient:
+    """A client without secret, for one call, that shares the process's cache entry of the issuer.
+
+    Raises:
+        ArgumentError: `issuer_url` is no http(s) address, or `client_id` is empty.
+    """
     discovery = shared_discovery(issuer_url, allow_insecure_http=allow_insecure_http)
-    return OidcClient(issuer_url, "discovery", auth="none", discovery=discovery, http_client=http_client)
+    with family():
+        client = OidcClient(issuer_url, client_id, auth="none", discovery=discovery, http_client=http_client)
+    client.family = PmtHouseError
+    return client
 
 
-def _async_client(issuer_url: str, allow_insecure_http: bool, http_client: AsyncHttpClient | None) -> AsyncOidcClient:
+def async_issuer_client(
+    issuer_url: str, client_id: str, *, allow_insecure_http: bool, http_client: AsyncHttpClient | None
+) -> AsyncOidcClient:
+    """`issuer_client` for async programs."""
     discovery = shared_discovery(issuer_url, allow_insecure_http=allow_insecure_http)
-    return AsyncOidcClient(issuer_url, "discovery", auth="none", discovery=discovery, http_client=http_client)
+    with family():
+        client = AsyncOidcClient(issuer_url, client_id, auth="none", discovery=discovery, http_client=http_client)
+    client.family = PmtHouseError
+    return client
 
 
 def load_authorization_server(
@@ -141,8 +176,9 @@ def load_authorization_server(
         TransportError: The issuer does not answer (code `oidc_discovery_failed`).
         StatusError, DecodeError: The answer is not this issuer's document (code `oidc_discovery_invalid`).
     """
-    with _client(issuer_url, allow_insecure_http, http_client) as client:
-        client.family = PmtHouseError
+    with issuer_client(
+        issuer_url, "discovery", allow_insecure_http=allow_insecure_http, http_client=http_client
+    ) as client:
         return client.discover(force=force)
 
 
@@ -154,8 +190,9 @@ async def load_authorization_server_async(
     http_client: AsyncHttpClient | None = None,
 ) -> ProviderMetadata:
     """`load_authorization_server` as a coroutine."""
-    async with _async_client(issuer_url, allow_insecure_http, http_client) as client:
-        client.family = PmtHouseError
+    async with async_issuer_client(
+        issuer_url, "discovery", allow_insecure_http=allow_insecure_http, http_client=http_client
+    ) as client:
         return await client.discover(force=force)
 
 

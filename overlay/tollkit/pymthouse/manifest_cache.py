@@ -10,17 +10,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import attrs
-from tollkit.pymthouse.errors import PmtHouseError
-from tollkit.pymthouse.manifest import AppManifestResponse, parse_app_manifest_response
 
 from tollkit.core.drivers import Async, Blocking
 from tollkit.core.etag_store import Entry, EtagStore, MemoryEtagStore, entry_key
 from tollkit.core.flows import Flow, Flows, flow, offload, share
 from tollkit.core.single_flight import SingleFlight
-from tollkit.errors import ArgumentError, StatusError, TollkitError, TransportError
+from tollkit.errors import ArgumentError, DecodeError, StatusError, TollkitError, TransportError
+from tollkit.pymthouse.errors import PmtHouseError, family
+from tollkit.pymthouse.models import read_manifest
 
 if TYPE_CHECKING:
     from tollkit.pymthouse.client import AsyncPymtHouse, PymtHouse, PymtHouseFlows
+    from tollkit.pymthouse.manifest import AppManifestResponse
 
 __all__ = ["AsyncManifestCache", "CachedManifest", "ManifestCache"]
 
@@ -44,8 +45,16 @@ class CachedManifest:
     age: float
 
 
+@attrs.frozen
+class _Kept:
+    """An entry of the store with the manifest that it holds."""
+
+    entry: Entry
+    manifest: AppManifestResponse
+
+
 class ManifestCacheFlows(Flows):
-    """The cache's one method, written once. See `ManifestCache`."""
+    """The cache's methods, written once. See `ManifestCache`."""
 
     def __init__(
         self,
@@ -56,8 +65,11 @@ class ManifestCacheFlows(Flows):
         stale_if_error: bool,
         clock: Callable[[], float],
     ) -> None:
-        if not 0 <= fresh_for <= max_age:
-            raise ArgumentError("fresh_for", "must be 0 or more seconds, and not more than max_age")
+        for name, seconds in (("fresh_for", fresh_for), ("max_age", max_age)):
+            if type(seconds) not in (int, float) or not seconds >= 0:
+                raise ArgumentError(name, "must be a number of seconds, 0 or more")
+        if fresh_for > max_age:
+            raise ArgumentError("fresh_for", "must not be more than max_age")
         self._client = client
         self._store = store
         self._fresh_for = fresh_for
@@ -82,63 +94,68 @@ class ManifestCacheFlows(Flows):
         Raises:
             TollkitError: It cannot be fetched, and there is none that may be served instead.
         """
-        entry = yield from offload(self._kept)
-        if entry is not None and not force and self._within(entry.checked_at, self._fresh_for):
-            return self._served(entry, stale=False)
-        return (yield from share(self._flight, (self._key, force), lambda: self._renew(entry, force)))
+        kept = yield from offload(self._load)
+        if kept is not None and not force and self._within(kept.entry.checked_at, self._fresh_for):
+            return self._served(kept)
+        return (yield from share(self._flight, (self._key, force), lambda: self._renew(kept, force)))
 
-    def _renew(self, entry: Entry | None, force: bool) -> Flow[CachedManifest]:
+    def _renew(self, seen: _Kept | None, force: bool) -> Flow[CachedManifest]:
+        kept = yield from offload(self._load)
+        if kept is not None and kept != seen and self._within(kept.entry.checked_at, self._fresh_for):
+            return self._served(kept)  # somebody else fetched it between our look and our turn
         # a 304 can hide a change of the catalogue, so beyond max_age the entity tag is not asked about
-        known = entry if entry is not None and not force and self._within(entry.fetched_at, self._max_age) else None
+        usable = kept if kept is not None and self._within(kept.entry.fetched_at, self._max_age) else None
+        etag = usable.entry.etag if usable and not force else None
         now = self._clock()
         try:
-            found = yield from self._client.get_app_manifest(if_none_match=known.etag if known else None)
-        except (TransportError, StatusError) as error:
-            usable = entry is not None and self._within(entry.fetched_at, self._max_age)
-            if self._stale_if_error and usable and entry is not None and error.retryable:
-                _log.warning("manifest not confirmed (%s), serving the kept one", error.kind)
-                return self._served(entry, stale=True)
-            raise
-        if found.manifest is None:
-            if known is None:
-                raise PmtHouseError(
-                    "The platform answered 304 to a request without If-None-Match",
-                    code="invalid_response",
-                    status=502,
-                )
-            renewed = attrs.evolve(known, checked_at=now, etag=found.etag or known.etag)
+            found = yield from self._client.get_app_manifest(if_none_match=etag)
+            if found.manifest is None and etag is None:
+                raise DecodeError("The platform answered 304 to a request without If-None-Match")
+        except (TransportError, StatusError, DecodeError) as error:
+            failing = error.retryable or isinstance(error, DecodeError)
+            if not (self._stale_if_error and failing and usable):
+                raise
+            _log.warning("manifest not confirmed (%s), serving the kept one", error.kind)
+            return self._served(usable, stale=True)
+        if found.manifest is not None:
+            body = json.dumps(found.manifest.to_dict()).encode()
+            renewed = _Kept(Entry(etag=found.etag, body=body, fetched_at=now, checked_at=now), found.manifest)
         else:
-            body = json.dumps(found.manifest.to_dict(), ensure_ascii=False).encode("utf-8", "surrogatepass")
-            renewed = Entry(etag=found.etag, body=body, fetched_at=now, checked_at=now)
-        yield from offload(lambda: self._keep(renewed))
-        return self._served(renewed, stale=False)
+            assert usable is not None, "an entity tag was sent"
+            renewed = attrs.evolve(usable, entry=attrs.evolve(usable.entry, checked_at=now))
+        yield from offload(lambda: self._keep(renewed.entry))
+        return self._served(renewed)
 
-    def _kept(self) -> Entry | None:
+    def _load(self) -> _Kept | None:
         try:
-            return self._store.get(self._key)
-        except TollkitError as error:
-            # a store that is down costs a request, not the answer
-            _log.warning("kept manifest not read: %s", error.message)
+            entry = self._store.get(self._key)
+            manifest = read_manifest(json.loads(entry.body)) if entry else None
+        except Exception as problem:  # noqa: BLE001 - a store that is down or damaged costs a request, not the answer
+            _log.warning("kept manifest not read: %s", problem)
             return None
+        return _Kept(entry, manifest) if entry and manifest else None
 
     def _keep(self, entry: Entry) -> None:
         try:
             self._store.put(self._key, entry)
-        except TollkitError as error:
-            # the manifest is good even when it cannot be kept
-            _log.warning("manifest not kept: %s", error.message)
+        except Exception as problem:  # noqa: BLE001 - the manifest is good even when it cannot be kept
+            _log.warning("manifest not kept: %s", problem)
 
     def _within(self, since: float, seconds: float) -> bool:
         # a clock that was set back must not make an entry young for ever
         return 0 <= self._clock() - since < seconds
 
-    def _served(self, entry: Entry, *, stale: bool) -> CachedManifest:
-        manifest = parse_app_manifest_response(json.loads(entry.body))
-        return CachedManifest(manifest, entry.etag, stale, max(0.0, self._clock() - entry.checked_at))
+    def _served(self, kept: _Kept, *, stale: bool = False) -> CachedManifest:
+        age = max(0.0, self._clock() - kept.entry.checked_at)
+        return CachedManifest(kept.manifest, kept.entry.etag, stale, age)
 
     @flow
     def clear(self) -> Flow[None]:
-        """Forget what is kept of this app."""
+        """Forget what is kept of this app.
+
+        Raises:
+            LocalError: The store cannot be changed.
+        """
         yield from offload(lambda: self._store.delete(self._key))
 
 
@@ -152,15 +169,16 @@ class ManifestCache(ManifestCacheFlows, Blocking):
             issuer, app and credentials.
         fresh_for: Seconds for which a kept manifest is served without asking the platform.
         max_age: Seconds after which a kept manifest counts for nothing: it is fetched whole.
-        stale_if_error: Serve the kept manifest while the platform cannot be reached or fails (not when it
-            refuses the credentials).
+        stale_if_error: Serve the kept manifest while the platform cannot be reached, fails, or sends something
+            else than a manifest (not when it refuses the credentials).
         clock: Seconds since 1970.
 
     Raises:
-        ArgumentError: `fresh_for` or `max_age` make no sense.
+        ArgumentError: `fresh_for` or `max_age` make no sense, or the client is of the other kind.
     """
 
-    family = PmtHouseError
+    flows: ManifestCacheFlows
+    family: type[TollkitError] = PmtHouseError
 
     def __init__(
         self,
@@ -172,10 +190,12 @@ class ManifestCache(ManifestCacheFlows, Blocking):
         stale_if_error: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        flows = ManifestCacheFlows(
-            client.flows, store or MemoryEtagStore(), fresh_for, max_age, stale_if_error, clock
-        )
-        self.flows = flows
+        with family():
+            if not isinstance(client, Blocking):
+                raise ArgumentError("client", "must be a PymtHouse; AsyncPymtHouse goes with AsyncManifestCache")
+            self.flows = ManifestCacheFlows(
+                client.flows, MemoryEtagStore() if store is None else store, fresh_for, max_age, stale_if_error, clock
+            )
         self._options = client._options
         self._connections = client._connections
 
@@ -183,7 +203,8 @@ class ManifestCache(ManifestCacheFlows, Blocking):
 class AsyncManifestCache(ManifestCacheFlows, Async):
     """`ManifestCache` for an `AsyncPymtHouse`; its methods are coroutines, and the store is used in a thread."""
 
-    family = PmtHouseError
+    flows: ManifestCacheFlows
+    family: type[TollkitError] = PmtHouseError
 
     def __init__(
         self,
@@ -195,9 +216,11 @@ class AsyncManifestCache(ManifestCacheFlows, Async):
         stale_if_error: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        flows = ManifestCacheFlows(
-            client.flows, store or MemoryEtagStore(), fresh_for, max_age, stale_if_error, clock
-        )
-        self.flows = flows
+        with family():
+            if not isinstance(client, Async):
+                raise ArgumentError("client", "must be an AsyncPymtHouse; PymtHouse goes with ManifestCache")
+            self.flows = ManifestCacheFlows(
+                client.flows, MemoryEtagStore() if store is None else store, fresh_for, max_age, stale_if_error, clock
+            )
         self._options = client._options
         self._connections = client._connections

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
-if TYPE_CHECKING:
-    from tollkit.pymthouse.manifest import AppManifestResponse
+from tollkit.oidc.json_values import is_list, is_object
+from tollkit.pymthouse.manifest import AppManifestResponse, parse_app_manifest_response
 
-__all__ = ["GetAppManifestResult"]
+__all__ = ["GetAppManifestResult", "read_manifest"]
 
 
 @attrs.frozen
@@ -33,3 +33,19 @@ class GetAppManifestResult:
             "etag": self.etag,
             "notModified": self.not_modified,
         }
+
+
+def read_manifest(found: object) -> AppManifestResponse | None:
+    """A manifest from decoded JSON; `None` for anything that is none.
+
+    `parse_app_manifest_response` leaves out what it cannot read. To decide by, that is not enough: an empty list of
+    capabilities means "no restriction", and an exclusion that is left out permits.
+    """
+    if not is_object(found):
+        return None
+    listed, excluded = found.get("capabilities"), found.get("excludedCapabilities") or []
+    if not is_list(listed) or not is_list(excluded):
+        return None
+    read = parse_app_manifest_response(found)
+    lifted = bool(listed) and not read.capabilities
+    return None if lifted or len(read.excluded_capabilities) != len(excluded) else read

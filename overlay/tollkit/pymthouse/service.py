@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tollkit.core import answers
 from tollkit.core.credentials import SchemeCredentials, basic_header
 from tollkit.core.service import Service
 from tollkit.errors import DecodeError, StatusError
+from tollkit.oidc.json_values import is_object
 
 if TYPE_CHECKING:
     from tollkit_api.runtime import HttpResponse, Request
@@ -49,7 +50,7 @@ def error_code(body: Mapping[str, Any]) -> str:
 def read_error(request: Request, response: HttpResponse) -> StatusError:
     """The error for an error status, whatever its envelope."""
     found = answers.json_body(response)
-    body = cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
+    body: Mapping[str, Any] = found if is_object(found) else {}
     told = next((text for text in (body.get("error_description"), body.get("error")) if isinstance(text, str)), None)
     return answers.status_error(request, response, message=told, code=error_code(body), body=found)
 
@@ -73,4 +74,5 @@ def unreadable(request: Request, response: HttpResponse) -> DecodeError:
         UNREADABLE_MANIFEST if manifest else UNREADABLE,
         hint="Check the issuer URL and any proxy on the way",
         body={"contentType": answers.content_type(response), "preview": answers.preview(response)},
+        request_id=answers.request_id(response, None),
     )

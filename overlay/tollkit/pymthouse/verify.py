@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from tollkit.oidc.client import AsyncOidcClient, OidcClient
-from tollkit.pymthouse.discovery import shared_discovery
-from tollkit.pymthouse.errors import PmtHouseError
+from tollkit.pymthouse.discovery import async_issuer_client, issuer_client
 
 if TYPE_CHECKING:
     from tollkit.core.http import AsyncHttpClient, HttpClient
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["USER_TOKEN_TYP", "verify_jwt", "verify_jwt_async"]
 
-USER_TOKEN_TYP = "JWT"
+USER_TOKEN_TYP = "JWT"  # noqa: S105 - the name of a type
 """Header `typ` of the user tokens that the Builder API of May 2026 mints; RFC 9068 wants `at+jwt`."""
 
 
@@ -49,9 +47,9 @@ def verify_jwt(
         TransportError, StatusError, DecodeError: The issuer's document or keys cannot be had.
         MissingExtraError: joserfc is not installed.
     """
-    discovery = shared_discovery(issuer_url, allow_insecure_http=allow_insecure_http)
-    with OidcClient(issuer_url, "verify", auth="none", discovery=discovery, http_client=http_client) as client:
-        client.family = PmtHouseError
+    with issuer_client(
+        issuer_url, "verify", allow_insecure_http=allow_insecure_http, http_client=http_client
+    ) as client:
         return client.verify_access_token(
             token,
             audience=audience,
@@ -71,11 +69,9 @@ async def verify_jwt_async(
     http_client: AsyncHttpClient | None = None,
 ) -> AccessTokenClaims:
     """`verify_jwt` as a coroutine."""
-    discovery = shared_discovery(issuer_url, allow_insecure_http=allow_insecure_http)
-    async with AsyncOidcClient(
-        issuer_url, "verify", auth="none", discovery=discovery, http_client=http_client
+    async with async_issuer_client(
+        issuer_url, "verify", allow_insecure_http=allow_insecure_http, http_client=http_client
     ) as client:
-        client.family = PmtHouseError
         return await client.verify_access_token(
             token,
             audience=audience,

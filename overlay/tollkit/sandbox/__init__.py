@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tollkit.sandbox.faults import Fault, Faults
     from tollkit.sandbox.pymthouse.platform import PymtHouseSandbox
     from tollkit.sandbox.recorder import RecordedRequest, RequestLog
-    from tollkit.sandbox.server import Sandbox, env_lines, run_forever
+    from tollkit.sandbox.server import Sandbox, banner, env_lines, run_forever
 
 __all__ = [
     "Clock",
@@ -29,6 +29,7 @@ __all__ = [
     "RecordedRequest",
     "RequestLog",
     "Sandbox",
+    "banner",
     "env_lines",
     "run_forever",
 ]
@@ -41,6 +42,7 @@ _HOMES = {
     "RecordedRequest": "recorder",
     "RequestLog": "recorder",
     "Sandbox": "server",
+    "banner": "server",
     "env_lines": "server",
     "run_forever": "server",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from email.utils import formatdate
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from tollkit.sandbox.http import Form, html, json_answer
@@ -32,7 +34,8 @@ CONTROL_PREFIX = "/__sandbox__"
 TRANSPORT = "tollkit.transport"
 """Key of the scope under which the server puts the asyncio transport of the connection."""
 
-_RST_ON_CLOSE = struct.pack("ii", 1, 0)
+_RST_ON_CLOSE = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+"""Value of `SO_LINGER` with which closing a socket resets the connection."""
 _LOGGED_BODY = 1 << 20
 
 
@@ -55,16 +58,21 @@ class _Body:
         self.data = b""
 
     async def read(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            ClientDisconnect: The client went before it had sent all of it.
+        """
         while not self._complete:
-            await self._next()
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            self.data += message.get("body", b"")
+            self._complete = not message.get("more_body", False)
         return self.data
 
-    async def _next(self) -> None:
-        message = await self._receive()
-        self.data += message.get("body", b"")
-        self._complete = message["type"] == "http.disconnect" or not message.get("more_body", False)
-
     async def receive(self) -> Message:
+        """What the application receives: the body in one piece, then whatever comes after it."""
         if self._handed_on:
             return await self._receive()
         await self.read()
@@ -121,7 +129,7 @@ class Gate:
         self._faults = faults
         self._log = log
         self._rotate_keys = rotate_keys
-        self.stopping = asyncio.Event()
+        self.stopping: asyncio.Event = asyncio.Event()
         """Set by the server when it stops: whoever waits out a latency goes on at once."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -145,9 +153,15 @@ class _Passage:
         self._send = send
         self.number = gate._log.arrived()
         self.faults: list[Fault] = []
-        self.recorded = False
 
     async def run(self) -> None:
+        """Let the request through, or do to it what the faults say."""
+        try:
+            await self._run()
+        except ClientDisconnect:
+            self.record(None)
+
+    async def _run(self) -> None:
         gate = self.gate
         fields = Form(self.scope["query_string"].decode("ascii")).pairs
         if gate._faults.reading(self.method, self.path):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "Credentials", "Form", "empty", "html", "json_answer", "malformed", "members", "route"]
 
-logger = logging.getLogger("tollkit.sandbox")
+logger: logging.Logger = logging.getLogger("tollkit.sandbox")
 
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 

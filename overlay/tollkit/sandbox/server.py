@@ -8,8 +8,9 @@ import ipaddress
 import os
 import signal
 import socket
+import sys
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import uvicorn
 from starlette.responses import Response
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-__all__ = ["Sandbox", "env_lines", "run_forever"]
+__all__ = ["Sandbox", "banner", "env_lines", "run_forever"]
 
 _KEEP_ALIVE_SECONDS = 60
 _START_SECONDS = 10.0
@@ -47,6 +48,12 @@ class _Protocol(H11Protocol):
 
         self.app = with_transport
 
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a request has begun whose body is not whole yet."""
+        cycle: Any = self.cycle
+        return bool(cycle and cycle.more_body)
+
 
 class _Server(uvicorn.Server):
     """A server that says when it is up and stops without polling."""
@@ -61,6 +68,13 @@ class _Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         self.up.set()
         await self._gate.stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for connection in list(cast("set[_Protocol]", self.server_state.connections)):
+            # A request that is still being sent may never be whole: nobody waits for it.
+            if connection.is_receiving:
+                connection.transport.abort()
+        await super().shutdown(sockets)
 
     def stop(self) -> None:
         """Ask for the end, from any thread."""
@@ -94,10 +108,10 @@ class Sandbox:
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
-        self.clock = Clock()
-        self.faults = Faults()
-        self.requests = RequestLog()
-        self.pymthouse = PymtHouseSandbox(self.clock, self.requests, lambda: self.url)
+        self.clock: Clock = Clock()
+        self.faults: Faults = Faults()
+        self.requests: RequestLog = RequestLog()
+        self.pymthouse: PymtHouseSandbox = PymtHouseSandbox(self.clock, self.requests, lambda: self.url)
 
     def __repr__(self) -> str:
         return f"<Sandbox: {self._origin or 'not started'}>"
@@ -241,13 +255,31 @@ def env_lines(sandbox: Sandbox) -> list[str]:
     return [f"export {name}={value}" for name, value in sandbox.env().items()]
 
 
+def banner(sandbox: Sandbox) -> str:
+    """What a person is told when the sandbox is up: where it is, and the lines of `env_lines`."""
+    lines = [
+        f"The sandbox answers at {sandbox.url} (no account, no network, no money).",
+        "Configure a client in another shell:",
+        "",
+        *(f"  {line}" for line in env_lines(sandbox)),
+        "",
+        f"Device codes are entered at {sandbox.url}/oidc/device. Ctrl-C ends it.",
+    ]
+    return "\n".join(lines)
+
+
+def _print_banner(sandbox: Sandbox) -> None:
+    sys.stdout.write(banner(sandbox) + "\n")
+    sys.stdout.flush()
+
+
 def run_forever(
     host: str = "127.0.0.1",
     port: int = 0,
     *,
     demo: bool = True,
     signer_running: bool = False,
-    announce: Callable[[Sandbox], None] | None = None,
+    announce: Callable[[Sandbox], None] = _print_banner,
 ) -> None:
     """Run a sandbox until the process is told to stop (SIGINT or SIGTERM); call it in the main thread.
 
@@ -256,7 +288,7 @@ def run_forever(
         port: Port to listen on; 0 lets the system choose.
         demo: Whether to fill in two users with a month of usage.
         signer_running: Whether the signer routes answer.
-        announce: Called once it answers, e.g. to print `env_lines(sandbox)`.
+        announce: Called once it answers; prints `banner(sandbox)` when left out.
 
     Raises:
         OSError: The port is taken.
@@ -274,8 +306,7 @@ def run_forever(
             if demo:
                 sandbox.pymthouse.demo_data()
             sandbox.pymthouse.signer_running = signer_running
-            if announce is not None:
-                announce(sandbox)
+            announce(sandbox)
             over.wait()
     finally:
         for number, handler in kept.items():

@@ -247,7 +247,7 @@ def constant(*values: str | int | bool) -> Decoder[Any]:
 
 def members(enum: type[E]) -> Mapping[str, E]:
     """Value -> member of an enumeration."""
-    return cast("Mapping[str, E]", enum._value2member_map_)
+    return {member.value: member for member in enum}
 
 
 def open_enum(enum: type[E]) -> Decoder[E | str]:

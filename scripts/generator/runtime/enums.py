@@ -18,4 +18,7 @@ class OpenEnum(StrEnum):
     @classmethod
     def of(cls, value: str) -> Self | str:
         """The member with this value, or the value itself if no member has it."""
-        return cls._value2member_map_.get(value, value)  # type: ignore[return-value]  # typed as Enum there
+        try:
+            return cls(value)
+        except ValueError:
+            return value

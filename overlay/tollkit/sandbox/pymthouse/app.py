@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 
@@ -38,6 +39,7 @@ def build_app(state: State, issuer: Issuer) -> ASGIApp:
         raw_path = scope["raw_path"].decode("ascii")
         answer = _framework_answer(raw_path, scope["query_string"].decode("ascii"))
         if answer is not None:
+            await Request(scope, receive).body()
             await answer(scope, receive, send)
         else:
             # Routes match the path as it stood on the wire, so that `%2F` inside an id is no separator.
@@ -67,4 +69,5 @@ def _framework_answer(raw_path: str, query: str) -> Response | None:
 
 
 async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
+    await Request(scope, receive).body()
     await html(error_page(404), 404)(scope, receive, send)

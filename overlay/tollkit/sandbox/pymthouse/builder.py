@@ -220,7 +220,7 @@ class BuilderRoutes:
         given = fields.get("externalUserId")
         external_user_id = "" if given is None else js_string(given).strip(_JS_SPACE)
         email, status = fields.get("email"), fields.get("status")
-        if "\0" in external_user_id or any("\ud800" <= char <= "\udfff" for char in external_user_id):
+        if not _is_storable(external_user_id):
             raise ValueError("the database stores no such text")
         return (
             external_user_id,
@@ -272,6 +272,8 @@ class BuilderRoutes:
         external_user_id = call.query.get("externalUserId")
         if not external_user_id:
             return _error("externalUserId is required", 400)
+        if not _is_storable(external_user_id):
+            return empty(500)
         user = app.users.get(external_user_id)
         if user is None:
             return _error("User not found", 404)
@@ -291,6 +293,8 @@ class BuilderRoutes:
             return refuse(401, "invalid_client", "failed confidential-client authentication")
         if caller.public_client_id != call.params["client_id"]:
             return refuse(403, "forbidden", "client_id does not match the requested app")
+        if not has_scope(caller.m2m_scopes, "users:token"):
+            return refuse(403, "invalid_scope", "users:token scope is required for this client")
         scopes = _requested_scopes(call)
         if any(scope == "admin" or scope not in caller.scopes for scope in scopes):
             return refuse(400, "invalid_scope", "requested scope is not allowed for this client")
@@ -303,12 +307,11 @@ class BuilderRoutes:
                 "invalid_request",
                 "Programmatic user tokens require the users:token scope on the OAuth client",
             )
-        refresh_token = opaque()
-        self._state.programmatic[refresh_token] = caller.public_client_id
         return json_answer(
             {
                 "access_token": self._issuer.user_token(caller, user, scopes),
-                "refresh_token": refresh_token,
+                # No grant takes it: it wants the secret of a public client, and public clients have none.
+                "refresh_token": opaque(),
                 "token_type": "Bearer",
                 "expires_in": USER_TOKEN_LIFETIME,
                 "scope": " ".join(scopes),
@@ -403,10 +406,11 @@ class BuilderRoutes:
         return json_answer({"profiles": [self._profile_wire(app, profile) for profile in app.profiles]})
 
     def profile(self, call: Call, app: App) -> Response:
-        """One discovery profile."""
-        wanted = call.params["profile_id"]
-        found = next((profile for profile in app.profiles if profile.id == wanted), None)
-        return json_answer(self._profile_wire(app, found)) if found else _error("Not found", 404)
+        """One discovery profile, in a list as the others are (no answer of this route was recorded)."""
+        found = [profile for profile in app.profiles if profile.id == call.params["profile_id"]]
+        if not found:
+            return _error("Not found", 404)
+        return json_answer({"profiles": [self._profile_wire(app, profile) for profile in found]})
 
     # ---------------------------------------------------------------- of no app
 
@@ -423,7 +427,7 @@ class BuilderRoutes:
     def catalog(self, _call: Call) -> Response:
         """The pipelines of the network."""
         if self._state.catalog is None:
-            return _error("Pipeline catalog unavailable", 503)
+            return empty(503)
         return json_answer(
             {"catalog": [entry.wire() for entry in self._state.catalog]},
             headers={"cache-control": "public, max-age=300, stale-while-revalidate=60"},
@@ -465,6 +469,11 @@ class BuilderRoutes:
                 "allowedModels": [capability["modelId"] for capability in allowed],
             }
         )
+
+
+def _is_storable(text: str) -> bool:
+    """Whether the server's database takes a text: it takes neither NUL nor half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _change(user: AppUser, email: str | None, status: str | None) -> None:

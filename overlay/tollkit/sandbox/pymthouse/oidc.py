@@ -16,7 +16,7 @@ from tollkit.sandbox.http import Call, Credentials, empty, json_answer, malforme
 from tollkit.sandbox.pymthouse.issuer import ACCESS_TOKEN_LIFETIME, DEVICE_GRANT, ISSUER_PATH
 from tollkit.sandbox.pymthouse.state import (
     DEVICE_LIFETIME,
-    PROGRAMMATIC_REFRESH_LIFETIME,
+    REFRESH_LIFETIME,
     SERVER_SCOPES,
     SESSION_LIFETIME,
     App,
@@ -278,7 +278,7 @@ class OidcRoutes:
             end_user_id=end_user_id,
             scopes=scopes,
             grant_id=grant_id,
-            expires_at=state.clock.issue_time() + PROGRAMMATIC_REFRESH_LIFETIME,
+            expires_at=state.clock.issue_time() + REFRESH_LIFETIME,
         )
         state.refresh_tokens[refresh.token] = refresh
         client_id = app.public_client_id
@@ -348,6 +348,8 @@ class OidcRoutes:
 
     def _exchange_for_session(self, call: Call, credentials: Credentials, resource: str) -> dict[str, Any]:
         app = self._exchange_client(credentials)
+        if not has_scope(app.m2m_scopes, "users:token"):
+            raise _RefusedError("invalid_scope", "Requires users:token on the confidential client")
         if app.billing_pattern == "app_level":
             raise _RefusedError(
                 "invalid_request",

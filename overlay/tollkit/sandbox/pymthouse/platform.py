@@ -150,8 +150,18 @@ class PymtHouseSandbox:
         device_login: bool | None = None,
         initiate_login_uri: str | None = None,
         redirect_uris: Iterable[str] | None = None,
+        m2m_scopes: Iterable[str] | None = None,
     ) -> App:
-        """Change switches of an app; what is left out stays."""
+        """Change switches of an app; what is left out stays.
+
+        Args:
+            app: Which app.
+            device_login: Whether it may approve device codes itself.
+            initiate_login_uri: Where the device page sends a browser without session.
+            redirect_uris: Where the authorization endpoint may send a browser.
+            m2m_scopes: Scopes of the confidential client. The platform always gives it `users:token`,
+                `users:write` and `device:approve`; with fewer, a client's handling of the refusals can be tested.
+        """
         with self._state.lock:
             found = self._app(app)
             if device_login is not None:
@@ -160,6 +170,8 @@ class PymtHouseSandbox:
                 found.initiate_login_uri = initiate_login_uri
             if redirect_uris is not None:
                 found.redirect_uris = tuple(redirect_uris)
+            if m2m_scopes is not None:
+                found.confidential_scopes = tuple(m2m_scopes)
             return found
 
     def seed_user(
@@ -280,7 +292,7 @@ class PymtHouseSandbox:
         """Two users with four weeks of usage; the same amounts on every call.
 
         `alice` runs jobs on each of the first 28 days of the month, also under her end user's id and under her
-        raw external id, as the platform stores them; `bob@example.com` on every third day.
+        raw external id, as the platform stores them; `bob` on every third day.
 
         Args:
             month: The month as `YYYY-MM`; the one that the clock is in when left out.
@@ -289,7 +301,7 @@ class PymtHouseSandbox:
             datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC) if month else month_bounds(self.clock.utcnow())[0]
         )
         alice = self.seed_user("alice", email="alice@example.com")
-        bob = self.seed_user("bob@example.com", email="bob@example.com")
+        bob = self.seed_user("bob", email="bob@example.com")
         alice_device = self.seed_end_user("alice")
         for day in range(28):
             noon = first + timedelta(days=day, hours=12)

@@ -43,7 +43,7 @@ SERVER_SCOPES = (
 DEFAULT_SCOPES = ("openid", "sign:job", "users:read", "users:write", "users:token")
 USER_CODE_ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
 SESSION_LIFETIME = 7_776_000
-PROGRAMMATIC_REFRESH_LIFETIME = 30 * 86_400
+REFRESH_LIFETIME = 30 * 86_400
 DEVICE_LIFETIME = 600
 
 
@@ -168,6 +168,8 @@ class App:
     initiate_login_uri: str | None = None
     """Where a browser without session is sent from the device page; None to let it sign in there."""
     redirect_uris: tuple[str, ...] = ("http://localhost:3000/callback",)
+    confidential_scopes: tuple[str, ...] | None = None
+    """Scopes of the confidential client instead of those that the platform gives it."""
     platform_cut_percent: int | None = 15
     users: dict[str, AppUser] = attrs.field(factory=dict[str, AppUser], repr=False)
     end_users: dict[str, EndUser] = attrs.field(factory=dict[str, EndUser], repr=False)
@@ -182,6 +184,8 @@ class App:
     @property
     def m2m_scopes(self) -> tuple[str, ...]:
         """Scopes of the confidential client: three always, two taken over from the public client."""
+        if self.confidential_scopes is not None:
+            return self.confidential_scopes
         inherited = tuple(scope for scope in ("sign:job", "users:read") if scope in self.scopes)
         return ("users:token", "users:write", "device:approve", *inherited)
 
@@ -271,7 +275,7 @@ class State:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         self.clear()
 
     def clear(self) -> None:
@@ -280,8 +284,6 @@ class State:
         self.by_m2m: dict[str, App] = {}
         self.sessions: dict[str, SignerSession] = {}
         self.api_keys: dict[str, ApiKey] = {}
-        self.programmatic: dict[str, str] = {}
-        """Programmatic refresh tokens and the public client they were issued to."""
         self.devices: dict[str, DeviceCode] = {}
         self.refresh_tokens: dict[str, RefreshToken] = {}
         self.catalog: tuple[CatalogEntry, ...] | None = DEFAULT_CATALOG

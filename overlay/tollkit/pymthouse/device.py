@@ -1,6 +1,8 @@
-"""A whole device login, for programs that have no client of PymtHouse: a command line on a user's machine."""
+"""User codes of device logins, and a whole device login for programs that have no client of PymtHouse."""
 
 from __future__ import annotations
+
+import re
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -14,7 +16,20 @@ if TYPE_CHECKING:
     from tollkit.oidc.flows import Cancel
     from tollkit.oidc.models import DeviceAuthorization, TokenResponse
 
-__all__ = ["poll_device_token", "poll_device_token_async"]
+__all__ = ["build_device_code_resource", "normalize_user_code", "poll_device_token", "poll_device_token_async"]
+
+_NO_WORD = re.compile(r"[^A-Za-z0-9_]")
+_UPPER = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def normalize_user_code(value: str) -> str:
+    """A user code as the platform compares it: ASCII letters in capitals, hyphens, blanks and the like left out."""
+    return _NO_WORD.sub("", value.translate(_UPPER))
+
+
+def build_device_code_resource(user_code: str) -> str:
+    """The `resource` of a token exchange that approves the device login with this code."""
+    return f"urn:pmth:device_code:{normalize_user_code(user_code)}"
 
 
 def poll_device_token(

@@ -1,0 +1,13 @@
+// Random choices that are the same for the same seed (mulberry32).
+export function choices(seed) {
+  let state = seed >>> 0;
+  const random = () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+  const below = (n) => Math.floor(random() * n);
+  const pick = (list) => list[below(list.length)];
+  return { random, below, pick };
+}

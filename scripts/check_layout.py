@@ -14,12 +14,15 @@ ROOT = Path(__file__).parents[1]
 PLATFORMS = ("pymthouse", "tokenite", "run402")
 
 # room -> what it may import of ours, besides itself
+PLATFORM_ROOMS = tuple(f"tollkit.{name}" for name in PLATFORMS)
 ALLOWED: dict[str, tuple[str, ...]] = {
-    "tollkit": ("tollkit.errors", "tollkit.secrets", "tollkit.core", *(f"tollkit.{name}" for name in PLATFORMS), "tollkit_api.runtime"),
+    "tollkit": ("tollkit.errors", "tollkit.secrets", "tollkit.core", *PLATFORM_ROOMS, "tollkit_api.runtime"),
     "tollkit.errors": ("tollkit_api.runtime",),
     "tollkit.secrets": ("tollkit_api.runtime",),
     "tollkit.core": ("tollkit.errors", "tollkit.secrets", "tollkit_api.runtime"),
-    "tollkit.oidc": ("tollkit.errors", "tollkit.secrets", "tollkit.core", "tollkit_api.runtime", "tollkit_api.shapes"),
+    "tollkit.oidc": (
+        "tollkit.errors", "tollkit.secrets", "tollkit.core", "tollkit_api.runtime", "tollkit_api.shapes",
+    ),
     "tollkit.usage": ("tollkit.errors", "tollkit.core"),
     "tollkit.pymthouse": (
         "tollkit.errors", "tollkit.secrets", "tollkit.core", "tollkit.oidc", "tollkit.usage",

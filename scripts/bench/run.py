@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,13 @@ def row(what: str, ours: str, peer: str, ratio: float | None, aim: str) -> None:
 
 
 @contextlib.contextmanager
-def fixed_server() -> Iterator[str]:
+def fixed_server() -> Generator[str]:
     """The address of a server with one fixed answer."""
     server = subprocess.Popen(
-        [sys.executable, str(ROOT / "scripts/bench/server.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(ROOT / "scripts/bench/server.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert server.stdin
     assert server.stdout
@@ -61,9 +64,12 @@ def cpu(work: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def versus(ours: Callable[[], object], peer: Callable[[], object], rounds: int = ROUNDS) -> tuple[float, float, float]:
+def versus(
+    ours: Callable[[], object], peer: Callable[[], object], rounds: int = ROUNDS
+) -> tuple[float, float, float]:
     """Median CPU seconds of both, run in turn, and the median of the ratios."""
-    ours(), peer()
+    ours()
+    peer()
     pairs = [(cpu(ours), cpu(peer)) for _ in range(rounds)]
     return (
         statistics.median(a for a, _ in pairs),
@@ -102,7 +108,13 @@ def per_call(origin: str) -> None:
                 bare.get(url, headers=headers).json()
 
         a, b, ratio = versus(tollkit_calls, bare_calls)
-    row("call, blocking (CPU)", f"{a / calls * 1e6:.0f} us", f"{b / calls * 1e6:.0f} us", ratio, "<= 1.15 of bare httpx")
+    row(
+        "call, blocking (CPU)",
+        f"{a / calls * 1e6:.0f} us",
+        f"{b / calls * 1e6:.0f} us",
+        ratio,
+        "<= 1.15 of bare httpx",
+    )
 
     async def in_flight(one: Callable[[], Any]) -> None:
         left = iter(range(calls * 2))
@@ -127,7 +139,13 @@ def per_call(origin: str) -> None:
     loop.run_until_complete(bare_async.aclose())
     loop.close()
     calls *= 2
-    row("call, 32 in flight (CPU)", f"{a / calls * 1e6:.0f} us", f"{b / calls * 1e6:.0f} us", ratio, "<= 1.15 of bare httpx")
+    row(
+        "call, 32 in flight (CPU)",
+        f"{a / calls * 1e6:.0f} us",
+        f"{b / calls * 1e6:.0f} us",
+        ratio,
+        "<= 1.15 of bare httpx",
+    )
 
 
 def big_answer(rows: int) -> bytes:
@@ -201,7 +219,13 @@ def decode() -> None:
 
         assert ours()[1] == stock()[1], "both must come to the same sum"
         a, b, ratio = versus(ours, stock, rounds=5)
-        row("50,000 rows: parse and aggregate (CPU)", f"{a * 1e3:.0f} ms", f"{b * 1e3:.0f} ms", ratio, "<= 0.50 of stock from_dict")
+        row(
+            "50,000 rows: parse and aggregate (CPU)",
+            f"{a * 1e3:.0f} ms",
+            f"{b * 1e3:.0f} ms",
+            ratio,
+            "<= 0.50 of stock from_dict",
+        )
 
         def held(work: Callable[[], Any]) -> float:
             gc.collect()
@@ -227,7 +251,13 @@ def decode() -> None:
     del kept
     row("memory held a row, half the rows", f"{size:.0f} B", f"{a:.0f} B", a / size, "1.00 is flat")
     merged = [get_usage.parse(Response())]
-    row("merge by pipeline of that answer (CPU)", f"{cpu(lambda: merge_usage_by_pipeline_model(merged)) * 1e3:.1f} ms", "", None, "")
+    row(
+        "merge by pipeline of that answer (CPU)",
+        f"{cpu(lambda: merge_usage_by_pipeline_model(merged)) * 1e3:.1f} ms",
+        "",
+        None,
+        "",
+    )
 
 
 def imports() -> None:
@@ -250,7 +280,13 @@ def imports() -> None:
     count, seconds = measure("import tollkit")
     row("import tollkit", f"{count} modules", f"{seconds * 1e3:.0f} ms", None, "< 60 modules")
     count, seconds = measure("import tollkit.pymthouse; tollkit.pymthouse.PymtHouse")
-    row("import tollkit.pymthouse and its client", f"{count} modules", f"{floor} modules", seconds / floor_time, "at most 60 more than httpx, attrs")
+    row(
+        "import tollkit.pymthouse and its client",
+        f"{count} modules",
+        f"{floor} modules",
+        seconds / floor_time,
+        "at most 60 more than httpx, attrs",
+    )
 
 
 def sandbox() -> None:
@@ -270,7 +306,10 @@ def generation() -> None:
     """All packages from all documents, into a temporary folder."""
     started = time.perf_counter()
     subprocess.run(
-        [str(ROOT / ".venv-generate/bin/python"), "scripts/generate.py", "--check"], cwd=ROOT, check=True, capture_output=True
+        [str(ROOT / ".venv-generate/bin/python"), "scripts/generate.py", "--check"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     )
     row("make generate, all documents (wall)", f"{time.perf_counter() - started:.1f} s", "", None, "")
 

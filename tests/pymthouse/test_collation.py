@@ -26,7 +26,9 @@ def test_pairs_of_many_scripts() -> None:
 def test_ascii_needs_no_table_and_agrees_with_it() -> None:
     """The short procedure for printable ASCII and the table order alike."""
     chosen = random.Random(1)
-    texts = ["".join(chosen.choices([chr(code) for code in range(0x20, 0x7F)], k=chosen.randrange(6))) for _ in range(400)]
+    texts = [
+        "".join(chosen.choices([chr(code) for code in range(0x20, 0x7F)], k=chosen.randrange(6))) for _ in range(400)
+    ]
     short = collation.sort_keys(texts)
     long = collation.sort_keys([*texts, "é"])
     assert sorted(texts, key=short.__getitem__) == sorted(texts, key=long.__getitem__)
@@ -46,7 +48,7 @@ def test_ascii_needs_no_table_and_agrees_with_it() -> None:
 )
 def test_known_orders(ordered: list[str]) -> None:
     keys = collation.sort_keys(ordered)
-    assert sorted(reversed(ordered), key=keys.__getitem__) == ordered
+    assert sorted(set(ordered), key=keys.__getitem__) == ordered
 
 
 def test_canonical_equivalents_are_equal() -> None:

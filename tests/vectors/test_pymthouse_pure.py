@@ -147,7 +147,9 @@ def departure(vector: dict[str, Any]) -> tuple[bool, Any]:
     key = (vector["function"], json.dumps(vector["args"], ensure_ascii=False))
     if key in DEPARTURES:
         return True, DEPARTURES[key]
-    unreadable = vector["function"] == "mergeUsageByPipelineModel" and any(one in key[1] for one in UNREADABLE_AMOUNTS)
+    unreadable = vector["function"] == "mergeUsageByPipelineModel" and any(
+        one in key[1] for one in UNREADABLE_AMOUNTS
+    )
     return unreadable, ArgumentError
 
 

@@ -10,7 +10,7 @@ from tollkit.core.drivers import Async, Blocking
 from tollkit.core.flows import Flows
 from tollkit.core.http import AsyncConnections, AsyncHttpClient, Connections, HttpClient
 from tollkit.core.settings import KEEP, Connection, Keep, Options, Timeout
-from tollkit.errors import ArgumentError, LocalError, brand
+from tollkit.errors import ArgumentError, LocalError, TollkitError, brand
 
 if TYPE_CHECKING:
     from tollkit.core.events import Event
@@ -40,6 +40,7 @@ class ClientOptions(TypedDict, total=False):
 
 
 class _Optioned:
+    family: type[TollkitError]
     _options: Options
 
     def with_options(
@@ -63,9 +64,13 @@ class _Optioned:
         """
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._options = self._options.changed(
-            timeout=timeout, max_retries=max_retries, headers=headers, on_event=on_event
-        )
+        try:
+            other._options = self._options.changed(
+                timeout=timeout, max_retries=max_retries, headers=headers, on_event=on_event
+            )
+        except ArgumentError as error:
+            brand(error, self.family)
+            raise
         return other
 
 

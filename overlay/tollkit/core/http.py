@@ -11,6 +11,7 @@ import importlib.util
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tollkit.core.settings import Connection, Timeout
@@ -108,6 +109,78 @@ def _make(client: Callable[..., C], connection: Connection) -> C:
         raise ConfigurationError(f"No HTTP client can be made with these settings: {problem}") from problem
 
 
+class _Requests:
+    """Builds requests as tollkit needs them.
+
+    `Client.build_request` merges cookies, query parameters and a base address into each request, which costs a
+    tenth of a call and which nothing here uses; and no cookie of one answer belongs into the next request.
+    """
+
+    def __init__(self, client: httpx.Client | httpx.AsyncClient) -> None:
+        import httpx
+
+        self._make = httpx.Request
+        self._url = lru_cache(maxsize=128)(httpx.URL)
+        self._timeout_of = httpx.Timeout
+        self._headers = {name.lower(): value for name, value in client.headers.items()}
+        self._timeout = client.timeout.as_dict()
+
+    def build(
+        self, method: str, url: str, content: bytes | None, headers: Mapping[str, str] | None, timeout: Any
+    ) -> httpx.Request:
+        """The request, with the client's own headers below those that are given."""
+        merged = {**self._headers, **{name.lower(): value for name, value in (headers or {}).items()}}
+        seconds = self._timeout if timeout is _CLIENTS_OWN else self._timeout_of(timeout).as_dict()
+        return self._make(method, self._url(url), headers=merged, content=content, extensions={"timeout": seconds})
+
+
+_CLIENTS_OWN = object()
+
+
+class _Made:
+    """`HttpClient` over a client of httpx that was made here."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+        self._requests = _Requests(client)
+        self.close = client.close
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        follow_redirects: bool = False,
+        timeout: Any = _CLIENTS_OWN,
+    ) -> HttpResponse:
+        request = self._requests.build(method, url, content, headers, timeout)
+        return self._client.send(request, follow_redirects=follow_redirects)
+
+
+class _AsyncMade:
+    """`AsyncHttpClient` over a client of httpx that was made here."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+        self._requests = _Requests(client)
+        self.aclose = client.aclose
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        follow_redirects: bool = False,
+        timeout: Any = _CLIENTS_OWN,
+    ) -> HttpResponse:
+        request = self._requests.build(method, url, content, headers, timeout)
+        return await self._client.send(request, follow_redirects=follow_redirects)
+
+
 def _closed() -> LocalError:
     return LocalError("The client has been closed; make a new one", code="client_closed")
 
@@ -145,7 +218,7 @@ class Connections:
                 if made is None or made[0] != process:
                     import httpx
 
-                    made = self._made = (process, _make(httpx.Client, self._connection))
+                    made = self._made = (process, _Made(_make(httpx.Client, self._connection)))
         return made[1]
 
     def close(self) -> None:
@@ -167,7 +240,7 @@ class AsyncConnections:
     def __init__(self, connection: Connection, brought: AsyncHttpClient | None) -> None:
         self._connection = connection
         self._brought = brought
-        self._made: dict[asyncio.AbstractEventLoop, tuple[httpx.AsyncClient, AsyncGenerator[None]]] = {}
+        self._made: dict[asyncio.AbstractEventLoop, tuple[AsyncHttpClient, AsyncGenerator[None]]] = {}
         self._open = True
 
     def client(self) -> AsyncHttpClient:
@@ -188,7 +261,7 @@ class AsyncConnections:
             for ended in [other for other in list(self._made) if other.is_closed()]:
                 self._made.pop(ended, None)
             client = _make(httpx.AsyncClient, self._connection)
-            made = self._made[loop] = (client, _closed_with_loop(client))
+            made = self._made[loop] = (_AsyncMade(client), _closed_with_loop(client))
         return made[0]
 
     async def aclose(self) -> None:

@@ -23,7 +23,6 @@ from tollkit.pymthouse.errors import PmtHouseError, family
 from tollkit.pymthouse.service import rest_service, unreadable
 from tollkit.pymthouse.verify import USER_TOKEN_TYP
 from tollkit.secrets import Secret
-from tollkit_api.runtime import UNSET
 
 if TYPE_CHECKING:
     from tollkit.core.http import AsyncHttpClient, HttpClient
@@ -467,18 +466,18 @@ class PymtHouseFlows(Flows):
         """
         from tollkit_api.usage.v2026_05.api.usage import get_usage as operation
 
-        start = instant("start_date", start_date) if start_date else None
-        end = instant("end_date", end_date, end=True) if end_date else None
+        start = None if start_date in (None, "") else instant("start_date", start_date)
+        end = None if end_date in (None, "") else instant("end_date", end_date, end=True)
         if start and end and end < start:
             raise ArgumentError("end_date", "must not be before start_date")
         request = built(
             operation.request,
             self._settings.public_client_id,
-            start_date=wire_time(start) if start else UNSET,
-            end_date=wire_time(end) if end else UNSET,
-            group_by=group_by or UNSET,
-            user_id=user_id or UNSET,
-            gateway_request_id=gateway_request_id or UNSET,
+            start_date=wire_time(start) if start else None,
+            end_date=wire_time(end) if end else None,
+            group_by=_optional("group_by", group_by),
+            user_id=_optional("user_id", user_id),
+            gateway_request_id=_optional("gateway_request_id", gateway_request_id),
         )
         return (yield from self._call(request, operation.parse))
 
@@ -544,12 +543,13 @@ class PymtHouseFlows(Flows):
         """
         from tollkit_api.builder.v2026_05.api.manifest import get_app_manifest as operation
 
-        request = built(operation.request, self._settings.public_client_id, if_none_match=if_none_match or UNSET)
+        etag_known = _optional("if_none_match", if_none_match)
+        request = built(operation.request, self._settings.public_client_id, if_none_match=etag_known)
 
         def parse(response: HttpResponse) -> models.GetAppManifestResult:
             etag = (response.headers.get("etag") or "").strip() or None
             if response.status_code == 304:
-                return models.GetAppManifestResult(None, etag or if_none_match or None, not_modified=True)
+                return models.GetAppManifestResult(None, etag or etag_known, not_modified=True)
             try:
                 found: Any = json.loads(response.content)
             except (ValueError, RecursionError):
@@ -664,9 +664,10 @@ def _device_resource(user_code: str) -> str:
 
 
 def _text(name: str, value: str | None) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise ArgumentError(name, f"must be text, not {type(value).__name__}")
-    return value
+    """The value, if it is text that can be sent, blank or not; `None` for nothing."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return value
+    return required_text(name, value)
 
 
 def _optional(name: str, value: str | None) -> str | None:

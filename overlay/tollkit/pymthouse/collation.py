@@ -121,13 +121,13 @@ class _Table:
             return 1 if code == 0xFFFE else self.top + 0x110000 + code
         run = bisect_right(self.starts, code) - 1
         offset = code - self.starts[run]
-        return self.ranks[run] + offset if 0 <= run and offset < self.lengths[run] else self.top + code
+        return self.ranks[run] + offset if run >= 0 and offset < self.lengths[run] else self.top + code
 
 
 @cache
 def _table() -> _Table:
     """The table as `scripts/collation/build.py` wrote it: columns of numbers, each led by its length."""
-    numbers = _numbers(decompress(files(__package__).joinpath("collation.bin").read_bytes()))
+    numbers = _numbers(decompress(files("tollkit.pymthouse").joinpath("collation.bin").read_bytes()))
 
     def column() -> list[int]:
         return [next(numbers) for _ in range(next(numbers))]

@@ -11,8 +11,8 @@ import attrs
 from tollkit.core.weburl import parse_http_url
 from tollkit.errors import ArgumentError
 from tollkit.pymthouse.errors import raised
-from tollkit.secrets import Secret
 from tollkit.pymthouse.js_text import trim
+from tollkit.secrets import Secret
 
 __all__ = [
     "PYMTHOUSE_NOT_CONFIGURED_MESSAGE",
@@ -81,7 +81,7 @@ def read_pymthouse_env(env: Mapping[str, str] | None = None) -> PymthouseEnvConf
         issuer_url=strip_trailing_slashes(found[0]),
         public_client_id=found[1],
         m2m_client_id=found[2],
-        m2m_client_secret=found[3],  # type: ignore[arg-type] - converted by attrs
+        m2m_client_secret=Secret(found[3]),
     )
 
 

@@ -178,7 +178,7 @@ def parse_device_approval_redirect(issuer_url: str, query: Query) -> ParsedDevic
         ArgumentError: The query is not complete (code `invalid_request`), is not from this issuer
             (`invalid_issuer`), or does not lead to its device page (`invalid_target`); status 400.
     """
-    issuer, target = (trim(_parameter(query, name)) for name in ("iss", "target_link_uri"))
+    issuer, target = (trim(text) for text in _parameters(query, "iss", "target_link_uri"))
     if not issuer or not target:
         raise _refused("must have iss and target_link_uri", "invalid_request", "Missing iss or target_link_uri")
     if not verify_issuer(issuer_url, issuer):
@@ -279,17 +279,22 @@ def _first(url: WebUrl, name: str) -> str:
     return next((value for key, value in query_pairs(url.query or "") if key == name), "")
 
 
-def _parameter(query: Query, name: str) -> str:
-    """The first value of a parameter, empty when there is none."""
+def _parameters(query: Query, *names: str) -> list[str]:
+    """The first value of each parameter, empty when there is none."""
     if isinstance(query, str):
         url = parse_http_url(query)
-        pairs: Iterable[tuple[str, Any]] = query_pairs((url.query or "") if url else query.removeprefix("?"))
-    elif isinstance(query, Mapping):
+        query = query_pairs((url.query or "") if url else query.removeprefix("?"))
+    values: dict[str, Any] = {}
+    if isinstance(query, Mapping):
         # frameworks' own mappings give the last of several values, unless asked for the list
-        several = getattr(query, "getlist", None)
-        values: Any = several(name) if callable(several) else cast("Mapping[str, Any]", query).get(name)
-        pairs = [(name, value) for value in (cast("list[Any]", values) if isinstance(values, list | tuple) else [values])]
+        found: Any = cast("Mapping[str, Any]", query)
+        values = {name: found.getlist(name) if hasattr(found, "getlist") else found.get(name) for name in names}
     else:
-        pairs = query
-    found = next((value for key, value in pairs if key == name), "")
-    return found if isinstance(found, str) else ""
+        for name, value in query:
+            values.setdefault(name, value)
+    return [_text(values.get(name)) for name in names]
+
+
+def _text(value: Any) -> str:
+    first = next(iter(cast("list[Any]", value)), "") if isinstance(value, list | tuple) else value
+    return first if isinstance(first, str) else ""

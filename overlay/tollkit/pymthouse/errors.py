@@ -61,11 +61,6 @@ def to_pmt_house_error(error: object, fallback_message: str) -> TollkitError:
 
 
 def raised(error: E) -> E:
-    """The error as one of the family, to raise."""
-    return brand(error, PmtHouseError)
-
-
-def raised(error: E) -> E:
     """The error as one of the family, for `raise raised(ArgumentError(...))`."""
     return brand(error, PmtHouseError)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_UP, Context, Decimal, InvalidOperation
 
 from tollkit.errors import ArgumentError
-from tollkit.pymthouse.errors import family, raised
-from tollkit.usage.amounts import integer_text, wei_to_eth
-from tollkit.usage.totals import amount
+from tollkit.pymthouse.errors import raised
+from tollkit.usage.amounts import integer_text, parse_integer, wei_to_eth
+from tollkit.usage.totals import unreadable
 
 __all__ = ["format_wei_to_eth", "format_wei_to_usd"]
 
@@ -16,8 +16,10 @@ _CENT = Decimal("0.01")
 
 
 def _wei(wei: str | int | None) -> int:
-    with family():
-        return amount(wei, "wei") if wei else 0
+    found = parse_integer(wei or 0)
+    if found is None:
+        raise raised(unreadable(wei, "wei"))
+    return found
 
 
 def format_wei_to_eth(wei: str | int | None) -> str:

@@ -7,7 +7,6 @@ zone names, numbers in almost any order.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -18,8 +17,8 @@ from tollkit.usage.amounts import WHITE_SPACE
 __all__ = ["parse_js_date"]
 
 _MONTHS = {
-    name: number
-    for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)
+    "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6,
+    "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12,
 }  # fmt: skip
 _ZONES = {"utc": 0, "ut": 0, "z": 0, "gmt": 0, "edt": -4, "est": -5, "cdt": -5, "cst": -6} | {
     "mdt": -6, "mst": -7, "pdt": -7, "pst": -8,
@@ -107,8 +106,8 @@ class _Refused(Exception):
 class _Found:
     """What has been read so far."""
 
-    day: list[int] = attrs.Factory(list)
-    time: list[int] = attrs.Factory(list)
+    day: list[int] = attrs.Factory(list[int])
+    time: list[int] = attrs.Factory(list[int])
     month: int | None = None
     half: int | None = None
     sign: int | None = None
@@ -212,9 +211,11 @@ def _read_iso(tokens: _Tokens, found: _Found) -> _Token:
     if tokens.peek.is_symbol("+", "-"):
         sign = tokens.next()
         year = tokens.peek
-        if not year.digits(6, 0, 999_999) or (sign.text == "-" and year.number == 0 and not tokens.next()):
+        if not year.digits(6, 0, 999_999):
             return sign
         tokens.next()
+        if sign.text == "-" and year.number == 0:
+            return sign
         found.add_day(-year.number if sign.text == "-" else year.number)
     elif tokens.peek.digits(4, 0, 9999):
         found.add_day(tokens.next().number)

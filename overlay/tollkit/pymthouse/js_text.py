@@ -23,8 +23,8 @@ def trim(text: str) -> str:
 def stringify(value: Any) -> str:
     """A JSON value as `JSON.stringify` writes it: compact, non-ASCII as it is. Hashes depend on it."""
     if isinstance(value, Mapping):
-        members = [f"{_text(name)}:{stringify(member)}" for name, member in _in_order(cast("Mapping[str, Any]", value))]
-        return "{" + ",".join(members) + "}"
+        members = _in_order(cast("Mapping[str, Any]", value))
+        return "{" + ",".join(f"{_text(name)}:{stringify(member)}" for name, member in members) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(stringify(item) for item in cast("list[Any]", value)) + "]"
     if isinstance(value, str):

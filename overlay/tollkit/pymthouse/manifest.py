@@ -85,7 +85,7 @@ def parse_app_manifest_response(json_value: object) -> AppManifestResponse:
     Args:
         json_value: Any JSON value. Of its lists, what has no pipeline and model is left out.
     """
-    found = cast("Mapping[str, Any]", json_value) if isinstance(json_value, Mapping) else {}
+    found: Mapping[str, Any] = cast("Mapping[str, Any]", json_value) if isinstance(json_value, Mapping) else {}
     version = found.get("manifestVersion")
     return AppManifestResponse(
         _capabilities(found.get("capabilities")),
@@ -119,7 +119,7 @@ def compute_manifest_revision(data: AppManifestResponse | AppManifest | Mapping[
     """
     if data is None:
         return "unavailable"
-    found = cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else data.to_dict()
+    found = data if isinstance(data, Mapping) else data.to_dict()
     version = found.get("manifestVersion")
     if isinstance(version, str) and trim(version):
         return trim(version)

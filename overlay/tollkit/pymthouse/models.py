@@ -43,7 +43,7 @@ def read_manifest(found: object) -> AppManifestResponse | None:
     """
     if not is_object(found):
         return None
-    listed, excluded = found.get("capabilities"), found.get("excludedCapabilities") or []
+    listed, excluded = found.get("capabilities"), found.get("excludedCapabilities") or list[Any]()
     if not is_list(listed) or not is_list(excluded):
         return None
     read = parse_app_manifest_response(found)

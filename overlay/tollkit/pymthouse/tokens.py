@@ -274,7 +274,5 @@ def compute_signer_session_expiry(created: datetime | str) -> datetime:
 
 def compute_pymthouse_expiry(created: datetime | str) -> datetime:
     """Old name of `compute_signer_session_expiry`."""
-    warnings.warn(
-        "compute_pymthouse_expiry is now compute_signer_session_expiry", DeprecationWarning, stacklevel=2
-    )
+    warnings.warn("compute_pymthouse_expiry is now compute_signer_session_expiry", DeprecationWarning, stacklevel=2)
     return compute_signer_session_expiry(created)

@@ -16,13 +16,13 @@ import attrs
 
 from tollkit.core.arguments import instant, wire_time
 from tollkit.errors import ArgumentError
-from tollkit.pymthouse.collation import SortKey, sort_keys
+from tollkit.pymthouse.collation import sort_keys
 from tollkit.pymthouse.errors import family
 from tollkit.pymthouse.js_date import parse_js_date
 from tollkit.pymthouse.js_text import trim
-from tollkit.usage.amounts import integer_text
-from tollkit.usage.rows import MISSING, field, groups, is_answer, read, wire_name
-from tollkit.usage.totals import amount, count
+from tollkit.usage.amounts import integer_text, parse_integer
+from tollkit.usage.rows import field, groups, is_answer, read, wire_name
+from tollkit.usage.totals import count, unreadable
 
 if TYPE_CHECKING:
     from tollkit_api.usage.v2026_05.models import UsageByPipelineModelRow, UsageResponse
@@ -223,23 +223,29 @@ def aggregate_usage_by_external_user_id(
     Raises:
         ArgumentError: A row's count or amount is no whole number; the error names the row.
     """
-    requests = wei = 0
     with family():
-        for place, number, (fee,) in _rows_of(by_user or (), external_user_id, "fee_wei"):
-            requests += number
-            if fee:
-                wei += fee if type(fee) is int else amount(fee, f"{place}.feeWei")
+        requests, _, (wei,) = _sums_of(by_user or (), external_user_id, "fee_wei")
     return UsageForExternalUser(external_user_id=external_user_id, request_count=requests, fee_wei=wei)
 
 
-def _rows_of(
-    rows: Iterable[object], external_user_id: str, *names: str
-) -> Iterator[tuple[str, int, tuple[Any, ...]]]:
-    """Place, request count and these fields of the rows of one user."""
-    for index, (owner, number, *values) in enumerate(read(rows, "external_user_id", "request_count", *names)):
-        if owner == external_user_id:
-            place = f"by_user[{index}]"
-            yield place, number if type(number) is int else count(number, f"{place}.requestCount"), tuple(values)
+def _sums_of(rows: Iterable[object], external_user_id: str, *amounts: str) -> tuple[int, str, list[int]]:
+    """Requests, currency and these amounts of one user."""
+    requests = 0
+    currency = "USD"
+    sums = [0] * len(amounts)
+    wanted = read(rows, "external_user_id", "request_count", "currency", *amounts)
+    for index, (owner, number, told, *values) in enumerate(wanted):
+        if owner != external_user_id:
+            continue
+        requests += number if type(number) is int else count(number, f"by_user[{index}].requestCount")
+        currency = told or currency
+        for at, value in enumerate(values):
+            if value:
+                whole = parse_integer(value)
+                if whole is None:
+                    raise unreadable(value, f"by_user[{index}].{wire_name(amounts[at])}")
+                sums[at] += whole
+    return requests, currency, sums
 
 
 def summarize_usage_for_external_user(usage: Answer, external_user_id: str) -> UsageForExternalUser:
@@ -253,18 +259,9 @@ def summarize_usage_for_external_user(usage: Answer, external_user_id: str) -> U
 
 
 def _fiat(usage: Answer, external_user_id: str) -> dict[str, Any]:
-    requests = 0
-    currency = "USD"
-    sums = dict.fromkeys(_MICROS, 0)
-    for place, number, (told, *amounts) in _rows_of(
-        groups(usage, "by_user"), external_user_id, "currency", *_MICROS
-    ):
-        requests += number
-        currency = told or currency
-        for name, value in zip(_MICROS, amounts, strict=True):
-            if value:
-                sums[name] += value if type(value) is int else amount(value, f"{place}.{wire_name(name)}")
-    return {"external_user_id": external_user_id, "request_count": requests, "currency": currency, **sums}
+    requests, currency, sums = _sums_of(groups(usage, "by_user"), external_user_id, *_MICROS)
+    amounts = dict(zip(_MICROS, sums, strict=True))
+    return {"external_user_id": external_user_id, "request_count": requests, "currency": currency, **amounts}
 
 
 def summarize_usage_fiat_for_external_user(usage: Answer, external_user_id: str) -> UsageFiatSummary:
@@ -334,15 +331,6 @@ def _require_texts(pair: tuple[Any, ...], place: str) -> None:
             raise ArgumentError(f"{place}.{name}", f"must be text, not {value!r}")
 
 
-@attrs.define(slots=True)
-class _Merged:
-    """The sums of one pipeline and model in the making."""
-
-    currency: str
-    requests: int
-    amounts: list[int | None]
-
-
 def merge_usage_by_pipeline_model(answers: Answers) -> list[UsageByPipelineModelFiatRow]:
     """Add up the pipeline rows of one or several answers: one row for each pipeline and model, in order.
 
@@ -355,23 +343,25 @@ def merge_usage_by_pipeline_model(answers: Answers) -> list[UsageByPipelineModel
     Raises:
         ArgumentError: A row's count or amount is no whole number; the error names the answer, the row and the field.
     """
-    merged: dict[tuple[str, str], _Merged] = {}
+    merged: dict[tuple[str, str], list[Any]] = {}
     with family():
         for place, answer in _several(answers):
-            for index, row in enumerate(
-                read(groups(answer, "by_pipeline_model"), "pipeline", "model_id", "request_count", "currency", *_MICROS)
-            ):
-                _merge(merged, row, f"{place}by_pipeline_model[{index}]")
+            _merge(merged, groups(answer, "by_pipeline_model"), f"{place}by_pipeline_model")
     keys = sort_keys(name for pair in merged for name in pair)
+
+    def order(one: tuple[str, str], other: tuple[str, str]) -> int:
+        # the models decide only between equal texts of the pipeline, not between texts that are sorted alike
+        at = 1 if one[0] == other[0] else 0
+        left, right = keys[one[at]], keys[other[at]]
+        return (left > right) - (left < right)
+
     return [
         UsageByPipelineModelFiatRow(
             pipeline=pair[0],
             model_id=pair[1],
-            request_count=merged[pair].requests,
-            currency=merged[pair].currency,
-            **dict(zip(_MICROS, merged[pair].amounts, strict=True)),
+            **dict(zip(("request_count", "currency", *_MICROS), merged[pair], strict=True)),
         )
-        for pair in sorted(merged, key=cmp_to_key(lambda one, other: _ordered(one, other, keys)))
+        for pair in sorted(merged, key=cmp_to_key(order))
     ]
 
 
@@ -386,31 +376,27 @@ def _several(answers: Answers) -> Iterator[tuple[str, object]]:
         yield f"answers[{index}].", answer
 
 
-def _merge(merged: dict[tuple[str, str], _Merged], row: tuple[Any, ...], place: str) -> None:
-    pipeline, model_id, number, currency, *values = row
-    if not pipeline or not model_id:
-        return
-    _require_texts((pipeline, model_id), place)
-    requests = number if type(number) is int else count(number, f"{place}.requestCount")
-    amounts: list[int | None] = [
-        value if type(value) is int
-        else None if value is None or value is MISSING
-        else amount(value, f"{place}.{wire_name(name)}")
-        for name, value in zip(_MICROS, values, strict=True)
-    ]  # fmt: skip
-    sums = merged.get((pipeline, model_id))
-    if sums is None:
-        merged[pipeline, model_id] = _Merged(currency or "USD", requests, amounts)
-    else:
-        sums.requests += requests
-        sums.amounts = [(one or 0) + (other or 0) for one, other in zip(sums.amounts, amounts, strict=True)]
-
-
-def _ordered(one: tuple[str, str], other: tuple[str, str], keys: dict[str, SortKey]) -> int:
-    # the models decide only between equal texts of the pipeline, not between texts that are sorted alike
-    at = 1 if one[0] == other[0] else 0
-    left, right = keys[one[at]], keys[other[at]]
-    return (left > right) - (left < right)
+def _merge(merged: dict[tuple[str, str], list[Any]], rows: Iterable[object], place: str) -> None:
+    """Add rows to requests, currency and amounts by pipeline and model."""
+    for index, (pipeline, model_id, number, currency, *values) in enumerate(
+        read(rows, "pipeline", "model_id", "request_count", "currency", *_MICROS)
+    ):
+        if not pipeline or not model_id:
+            continue
+        requests = number if type(number) is int else count(number, f"{place}[{index}].requestCount")
+        for at, value in enumerate(values):
+            if value is not None and type(value) is not int:
+                values[at] = parse_integer(value)
+                if values[at] is None:
+                    raise unreadable(value, f"{place}[{index}].{wire_name(_MICROS[at])}")
+        sums = merged.get((pipeline, model_id))
+        if sums is None:
+            _require_texts((pipeline, model_id), f"{place}[{index}]")
+            merged[pipeline, model_id] = [requests, currency or "USD", *values]
+        else:
+            sums[0] += requests
+            for at, value in enumerate(values, 2):
+                sums[at] = (sums[at] or 0) + (value or 0)
 
 
 def build_me_scope_usage_payload(

@@ -33,6 +33,8 @@ def parse_integer(value: object) -> int | None:
     if type(value) is int:
         return value
     if isinstance(value, str):
+        if value.isdigit() and value.isascii() and len(value) <= _DIGITS:
+            return int(value)
         text = value.strip(WHITE_SPACE)
         if not text:
             return 0
@@ -52,7 +54,8 @@ def _decimal(digits: str) -> int:
     if len(digits) <= _DIGITS:
         return int(digits)
     half = len(digits) // 2
-    return _decimal(digits[:-half]) * 10**half + _decimal(digits[-half:])
+    shift: int = 10**half
+    return _decimal(digits[:-half]) * shift + _decimal(digits[-half:])
 
 
 def integer_text(value: int) -> str:

@@ -18,25 +18,10 @@ from tollkit.usage.amounts import parse_integer, shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MISSING", "Group", "field", "groups", "is_answer", "read", "to_rows", "wire_name"]
+__all__ = ["Group", "field", "groups", "is_answer", "read", "to_rows", "wire_name"]
 
 Group = Literal["by_user", "by_pipeline_model", "events"]
 GROUPS: tuple[Group, ...] = ("by_user", "by_pipeline_model", "events")
-
-
-class _Missing:
-    """A field that is not there, which JSON tells from null. It is false."""
-
-    __slots__ = ()
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __repr__(self) -> str:
-        return "missing"
-
-
-MISSING = _Missing()
 
 
 @lru_cache(maxsize=256)
@@ -46,25 +31,20 @@ def wire_name(name: str) -> str:
     return head + "".join(part.capitalize() for part in rest)
 
 
-@lru_cache(maxsize=256)
-def _snake_name(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
-
-
 def field(row: object, name: str) -> Any:
-    """A field by its Python name (`by_user`), from either form; `MISSING` when it is not there."""
+    """A field by its Python name (`by_user`), from either form; `None` when it is not there."""
     if isinstance(row, Mapping):
-        return cast("Mapping[str, Any]", row).get(wire_name(name), MISSING)
-    return getattr(row, name, MISSING)
+        return cast("Mapping[str, Any]", row).get(wire_name(name))
+    return getattr(row, name, None)
 
 
 def read(rows: Iterable[object], *names: str) -> Iterator[tuple[Any, ...]]:
-    """These fields of each row, by their Python names; two or more.
+    """These fields of each row, by their Python names (two or more); `None` for those that are not there.
 
     Raises:
         ArgumentError: A row is neither a mapping nor an object with fields.
     """
-    kind: type | None = None
+    kind: Any = None
     getter: Callable[[Any], tuple[Any, ...]] | None = None
     for index, row in enumerate(rows):
         if type(row) is not kind or getter is None:
@@ -76,16 +56,20 @@ def read(rows: Iterable[object], *names: str) -> Iterator[tuple[Any, ...]]:
 
 
 @lru_cache(maxsize=64)
-def _getter(kind: type, names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]] | None:
+def _getter(kind: Any, names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]] | None:
     """What reads the fields from one kind of row, chosen once a kind, since an answer may have 50,000 rows."""
     if issubclass(kind, Mapping):
         wire = tuple(wire_name(name) for name in names)
-        return lambda row: tuple([row.get(name, MISSING) for name in wire])
-    if kind in (str, bytes, int, float, bool, type(None), list, tuple):
+        return lambda row: tuple(map(row.get, wire))
+    if not attrs.has(kind):
         return None
-    if attrs.has(kind) and set(names) <= set(attrs.fields_dict(kind)):
-        return attrgetter(*names)
-    return lambda row: tuple([getattr(row, name, MISSING) for name in names])
+    fields = attrs.fields_dict(kind)
+    known = [name for name in names if name in fields]
+    if len(known) < 2 or tuple(known) != names[: len(known)]:
+        return lambda row: tuple([getattr(row, name, None) for name in names])
+    getter = attrgetter(*known)
+    absent = (None,) * (len(names) - len(known))
+    return (lambda row: getter(row) + absent) if absent else getter
 
 
 def is_answer(source: object) -> bool:
@@ -95,14 +79,20 @@ def is_answer(source: object) -> bool:
     return any(hasattr(source, name) for name in ("totals", *GROUPS))
 
 
+def _has_fields(value: object) -> bool:
+    return isinstance(value, Mapping) or attrs.has(type(value))
+
+
 def groups(answer: object, name: str) -> Iterable[object]:
     """The rows of one group of an answer; empty when it has none.
 
     Raises:
-        ArgumentError: The group is there and no list.
+        ArgumentError: The group is there and no list, or the answer is none.
     """
+    if not _has_fields(answer):
+        raise ArgumentError("usage", f"must be an answer of the usage API, not {type(answer).__name__}")
     found = field(answer, name)
-    if found is MISSING or found is None:
+    if found is None:
         return ()
     if isinstance(found, str | bytes | Mapping) or not isinstance(found, Iterable):
         raise ArgumentError(name, f"must be a list of rows, not {type(cast('object', found)).__name__}")
@@ -113,9 +103,10 @@ def to_rows(source: object, group: Group | None = None) -> list[dict[str, Any]]:
     """Flat rows for a dataframe: `pandas.DataFrame(to_rows(answer))`, or `polars.DataFrame(...)`.
 
     Column names are snake case. There are no floats: amounts in micro-dollars and wei, counts and basis points are
-    `int`; amounts in dollars and ether are `Decimal`; times are aware datetimes; the rest is text. A column that no
-    row has is left out. An amount or count that only some rows have is 0 in the others (as the platforms' sums
-    take it), since a dataframe would turn a column with holes into floats.
+    `int`; amounts in dollars and ether are `Decimal`; times are aware datetimes; the rest is text. All rows have the
+    same columns; one that would be empty is left out. An amount or count that only some rows have is 0 in the
+    others (as the platforms' sums take it), since a dataframe would turn a column with holes into floats; what else
+    is missing is `None`.
 
     Args:
         source: One usage answer, or an iterable of them; decoded JSON or models.
@@ -126,66 +117,79 @@ def to_rows(source: object, group: Group | None = None) -> list[dict[str, Any]]:
     """
     answers = [source] if is_answer(source) else list(cast("Iterable[object]", source))
     if group is None:
-        present = [name for name in GROUPS if any(field(answer, name) for answer in answers)]
+        present: list[Group] = [name for name in GROUPS if any(field(answer, name) for answer in answers)]
         if len(present) > 1:
             raise ArgumentError("group", f"must be one of {', '.join(present)}, since the answers have all of these")
         if not present:
             return []
         group = present[0]
-    rows = [
-        _flat(row, f"{group}[{index}]") for answer in answers for index, row in enumerate(groups(answer, group))
-    ]
-    whole = {name for row in rows for name, value in row.items() if type(value) is int}
-    return [{**dict.fromkeys(whole - row.keys(), 0), **row} for row in rows] if whole else rows
+    rows = [_flat(row, group, index) for answer in answers for index, row in enumerate(groups(answer, group))]
+    blank = {name: 0 if type(value) is int else None for row in rows for name, value in row.items()}
+    return [row if len(row) == len(blank) else blank | row for row in rows]
 
 
-def _flat(row: object, place: str) -> dict[str, Any]:
+def _flat(row: object, group: Group, index: int) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in _items(row, group, index):
+        if value is None:
+            continue
+        column, kind, cell = _column(name)
+        try:
+            found = cell(value)
+        except (InvalidOperation, TypeError, ValueError) as problem:
+            raise ArgumentError(f"{group}[{index}].{name}", f"must be {kind}, got {shown(value)!r}") from problem
+        if found is not None:
+            flat[column] = found
+    return flat
+
+
+def _items(row: object, group: Group, index: int) -> Iterable[tuple[str, Any]]:
     if isinstance(row, Mapping):
-        items = [(_snake_name(name), value) for name, value in cast("Mapping[str, Any]", row).items()]
-    elif attrs.has(type(row)):
-        names = [name for name in attrs.fields_dict(type(row)) if name != "additional_properties"]
-        items = [(name, getattr(row, name)) for name in names]
-        others: Mapping[str, Any] = getattr(row, "additional_properties", {})
-        items += [(_snake_name(name), value) for name, value in others.items()]
-    else:
-        raise ArgumentError(place, f"must be a mapping or a model, not {type(row).__name__}")
-    return {
-        name: _cell(name, value, f"{place}.{name}")
-        for name, value in items
-        if value is not None and not isinstance(value, list | Mapping)
-    }
+        return cast("Mapping[str, Any]", row).items()
+    if not attrs.has(type(row)):
+        raise ArgumentError(f"{group}[{index}]", f"must be a mapping or a model, not {type(row).__name__}")
+    kind: Any = type(row)
+    others: Mapping[str, Any] = getattr(row, "additional_properties", {})
+    return [*((name, getattr(row, name)) for name in _fields(kind)), *others.items()]
 
 
-_WHOLE = re.compile(r"_(micros|wei|bps|count)$")
-_FRACTION = re.compile(r"_(usd|eth|exact|price)$")
-_TIME = re.compile(r"_at$")
+@lru_cache(maxsize=64)
+def _fields(kind: Any) -> tuple[str, ...]:
+    return tuple(name for name in attrs.fields_dict(kind) if name != "additional_properties")
 
 
-def _cell(name: str, value: Any, place: str) -> Any:
-    if isinstance(value, Decimal | datetime | bool):
-        return value
-    if _WHOLE.search(name):
-        whole = parse_integer(value)
-        if whole is None:
-            raise ArgumentError(place, f"must be a whole number, got {shown(value)!r}")
-        return whole
-    if isinstance(value, float) or _FRACTION.search(name):
-        return _fraction(value, place)
-    if isinstance(value, int):
-        return value
-    return _instant(str(value), place) if _TIME.search(name) else str(value)
+@lru_cache(maxsize=256)
+def _column(name: str) -> tuple[str, str, Callable[[Any], Any]]:
+    """A field's column, the kind of its cells, and what makes one of a value (`None` for a value that is none)."""
+    column = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
+    if re.search(r"_(micros|wei|bps|count)$", column):
+        return column, "a whole number", _whole
+    if re.search(r"_(usd|eth|exact|price)$", column):
+        return column, "a decimal number", _fraction
+    if column.endswith("_at"):
+        return column, "a time in ISO 8601", _instant
+    return column, "text or a number", _plain
 
 
-def _fraction(value: Any, place: str) -> Decimal:
-    try:
-        return Decimal(repr(value) if isinstance(value, float) else value)
-    except (InvalidOperation, TypeError, ValueError) as problem:
-        raise ArgumentError(place, f"must be a decimal number, got {shown(value)!r}") from problem
+def _whole(value: Any) -> int:
+    found = parse_integer(value)
+    if found is None:
+        raise ValueError("no whole number")
+    return found
 
 
-def _instant(value: str, place: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError as problem:
-        raise ArgumentError(place, f"must be a time in ISO 8601, got {shown(value)!r}") from problem
+def _fraction(value: Any) -> Decimal:
+    return Decimal(repr(value) if isinstance(value, float) else value)
+
+
+def _instant(value: Any) -> datetime:
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _plain(value: Any) -> Any:
+    if type(value) is str or isinstance(value, int | Decimal | datetime):
+        return value
+    if isinstance(value, float):
+        return _fraction(value)
+    return None if isinstance(value, list | Mapping) else str(value)

@@ -9,17 +9,25 @@ import attrs
 
 from tollkit.errors import ArgumentError
 from tollkit.usage.amounts import integer_text, parse_integer, shown
-from tollkit.usage.rows import MISSING, Group, field, groups, is_answer, read, wire_name
+from tollkit.usage.rows import Group, field, groups, is_answer, read, wire_name
 
-__all__ = ["UsageTotals", "amount", "by_pipeline_model", "by_user", "count", "totals"]
+__all__ = ["UsageTotals", "by_pipeline_model", "by_user", "count", "totals", "unreadable"]
 
 AMOUNTS = (
     "network_fee_usd_micros",
     "owner_charge_usd_micros",
-    "platform_fee_usd_micros",
     "end_user_billable_usd_micros",
     "fee_wei",
-)
+    "platform_fee_usd_micros",
+)  # fields that few rows have come last: `read` is quicker then
+
+
+def _fields(fee_in_wei: str) -> tuple[str, ...]:
+    """What is read of a row; the fee in wei has another name in each kind of them."""
+    return ("request_count", "currency", *(fee_in_wei if name == "fee_wei" else name for name in AMOUNTS))
+
+
+_OF_TOTALS, _OF_USER, _OF_PIPELINE = _fields("total_fee_wei"), _fields("fee_wei"), _fields("network_fee_wei")
 
 
 @attrs.frozen(kw_only=True)
@@ -31,18 +39,18 @@ class UsageTotals:
         currency: Currency of the dollar amounts (ISO 4217); `None` when no row said one.
         network_fee_usd_micros: Fees of the network, in micro-dollars (10^-6 USD).
         owner_charge_usd_micros: What the app's owner is charged, in micro-dollars.
-        platform_fee_usd_micros: The platform's cut, in micro-dollars.
         end_user_billable_usd_micros: Billable to end users, in micro-dollars.
         fee_wei: Fees of the network, in wei (10^-18 ETH).
+        platform_fee_usd_micros: The platform's cut, in micro-dollars.
     """
 
     request_count: int = 0
     currency: str | None = None
     network_fee_usd_micros: int = 0
     owner_charge_usd_micros: int = 0
-    platform_fee_usd_micros: int = 0
     end_user_billable_usd_micros: int = 0
     fee_wei: int = 0
+    platform_fee_usd_micros: int = 0
 
     def __add__(self, other: object) -> UsageTotals:
         if not isinstance(other, UsageTotals):
@@ -69,12 +77,16 @@ def totals(source: object) -> UsageTotals:
     Raises:
         ArgumentError: A count or an amount is not a whole number, or currencies differ; the error names the place.
     """
-    sums = _Sums()
-    items = [source] if is_answer(source) else _items(source)
-    rows = (field(item, "totals") if is_answer(item) else item for item in items)
-    for index, values in enumerate(read(rows, "request_count", "currency", *AMOUNTS)):
-        sums.add(values, f"totals[{index}]")
-    return sums.total()
+    found = _sums(_all(source), (), "totals")
+    return found[()].total() if found else UsageTotals()
+
+
+def _all(source: object) -> Iterator[tuple[Any, ...]]:
+    for item in [source] if is_answer(source) else _items(source):
+        if is_answer(item):
+            yield from read([field(item, "totals")], *_OF_TOTALS)
+        else:
+            yield from read([item], *_OF_USER)
 
 
 def by_user(source: object, key: str = "external_user_id") -> dict[str | None, UsageTotals]:
@@ -88,7 +100,8 @@ def by_user(source: object, key: str = "external_user_id") -> dict[str | None, U
     Raises:
         ArgumentError: As for `totals`.
     """
-    return {user: sums for (user,), sums in _grouped(source, "by_user", (key,)).items()}
+    found = _sums(read(_rows(source, "by_user"), key, *_OF_USER), (key,), "by_user")
+    return {user: sums.total() for (user,), sums in found.items()}
 
 
 def by_pipeline_model(source: object) -> dict[tuple[str, str], UsageTotals]:
@@ -98,33 +111,17 @@ def by_pipeline_model(source: object) -> dict[tuple[str, str], UsageTotals]:
         source: A usage answer asked for by pipeline and model, or an iterable of such answers or of their rows.
 
     Raises:
-        ArgumentError: As for `totals`.
+        ArgumentError: As for `totals`, or a row has no pipeline or model.
     """
-    return cast(
-        "dict[tuple[str, str], UsageTotals]", _grouped(source, "by_pipeline_model", ("pipeline", "model_id"))
-    )
-
-
-def _grouped(source: object, group: Group, keys: tuple[str, ...]) -> dict[tuple[Any, ...], UsageTotals]:
-    found: dict[tuple[Any, ...], _Sums] = {}
-    wide = len(keys)
-    for index, values in enumerate(read(_rows(source, group), *keys, "request_count", "currency", *AMOUNTS)):
-        key = values[:wide]
-        if MISSING in key:
-            name = wire_name(keys[key.index(MISSING)])
-            raise ArgumentError(f"{group}[{index}].{name}", "is missing; was the usage asked for by another group?")
-        sums = found.get(key)
-        if sums is None:
-            sums = found[key] = _Sums()
-        sums.add(values[wide:], f"{group}[{index}]")
-    return {key: sums.total() for key, sums in found.items()}
+    keys = ("pipeline", "model_id")
+    found = _sums(read(_rows(source, "by_pipeline_model"), *keys, *_OF_PIPELINE), keys, "by_pipeline_model")
+    if any(None in pair for pair in found):
+        raise ArgumentError("source", "must have rows by pipeline and model, each with both")
+    return {(pipeline, model): sums.total() for (pipeline, model), sums in found.items()}
 
 
 def _rows(source: object, group: Group) -> Iterator[object]:
-    if is_answer(source):
-        yield from groups(source, group)
-        return
-    for item in _items(source):
+    for item in [source] if is_answer(source) else _items(source):
         if is_answer(item):
             yield from groups(item, group)
         else:
@@ -137,6 +134,29 @@ def _items(source: object) -> Iterable[object]:
     return cast("Iterable[object]", source)
 
 
+def _sums(rows: Iterable[tuple[Any, ...]], keys: tuple[str, ...], group: str) -> dict[tuple[Any, ...], _Sums]:
+    """Sums of rows, by their first values; the count, the currency and the amounts follow."""
+    found: dict[tuple[Any, ...], _Sums] = {}
+    wide = len(keys)
+    for index, row in enumerate(rows):
+        key = row[:wide]
+        sums = found.get(key)
+        if sums is None:
+            sums = found[key] = _Sums()
+        requests, currency, *values = row[wide:]
+        sums.count += requests if type(requests) is int else count(requests, f"{group}[{index}].requestCount")
+        if currency and currency != sums.currency:
+            sums.currency = _one_currency(sums.currency, currency, f"{group}[{index}].currency")
+        amounts = sums.amounts
+        for at, value in enumerate(values):
+            if value:
+                whole = value if type(value) is int else parse_integer(value)
+                if whole is None:
+                    raise unreadable(value, f"{group}[{index}].{wire_name(AMOUNTS[at])}")
+                amounts[at] += whole
+    return found
+
+
 class _Sums:
     """A sum in the making."""
 
@@ -146,17 +166,6 @@ class _Sums:
         self.count = 0
         self.currency: str | None = None
         self.amounts = [0] * len(AMOUNTS)
-
-    def add(self, values: tuple[Any, ...], place: str) -> None:
-        requests, currency, *amounts = values
-        self.count += requests if type(requests) is int else count(requests, f"{place}.requestCount")
-        if currency and currency != self.currency:
-            self.currency = _one_currency(self.currency, currency, f"{place}.currency")
-        for index, value in enumerate(amounts):
-            if value:
-                self.amounts[index] += (
-                    value if type(value) is int else amount(value, f"{place}.{wire_name(AMOUNTS[index])}")
-                )
 
     def total(self) -> UsageTotals:
         return UsageTotals(
@@ -170,34 +179,30 @@ def _one_currency(one: str | None, other: str | None, place: str) -> str | None:
     return one or other
 
 
-def amount(value: object, place: str) -> int:
-    """An amount from a row, which must be a whole number.
+def unreadable(value: object, place: str) -> ArgumentError:
+    """The error for an amount that is no whole number; its message is that of the platforms' own clients.
 
     Args:
         value: As in the row.
-        place: Where it is, for the error, e.g. `by_user[3].feeWei`.
-
-    Raises:
-        ArgumentError: It is not a whole number. Its message is the one of the platforms' own clients.
+        place: Where it is, e.g. `by_user[3].feeWei`.
     """
-    found = parse_integer(value)
-    if found is None:
-        raise ArgumentError(
-            place,
-            f"must be a whole number in decimal text, got {shown(value)!r}",
-            message=f"Cannot convert {shown(value)} to a BigInt",
-        )
-    return found
+    return ArgumentError(
+        place,
+        f"must be a whole number in decimal text, got {shown(value)!r}",
+        message=f"Cannot convert {shown(value)} to a BigInt",
+    )
 
 
 def count(value: object, place: str) -> int:
-    """A count from a row, which must be there and a whole number; null counts 0, as in JavaScript sums.
+    """A count from a row, which must be there and a whole number.
+
+    Args:
+        value: As in the row.
+        place: Where it is, for the error.
 
     Raises:
         ArgumentError: It is missing, has a fraction, or is no number.
     """
-    if value is None:
-        return 0
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if type(value) is not int:

@@ -162,18 +162,24 @@ const explained = [
   ...contractions.filter((item) => !isReordered(item)),
 ].map((item) => (byVariant(item, "") === 0 ? { tokens: [], variants: [], gapAt: -1, item } : tertiaries(item)));
 
-// What falls between two known weights of an owner gets a number between theirs. Two texts there are only ever
-// compared with each other, so any numbers in the collator's order of the texts will do.
-const spread = (owner, known, gaps, compare) => {
+// What falls between two known weights of an owner gets a number between theirs. Only texts that are equal one
+// level above are ever compared there, so each such class is numbered by itself.
+const spread = (owner, known, gaps, above, compare) => {
   const numbers = new Map();
   let next = 0;
   for (let at = -1; at < known; at++) {
     if (at >= 0) numbers.set(at, next++);
     let last = null;
+    let rank = 0;
+    let most = -1;
     for (const { item } of gaps.filter((gap) => gap.at === at).sort((a, b) => byVariant(a.item, b.item))) {
-      numbers.set(item, last !== null && compare(last, item) === 0 ? next - 1 : next++);
+      if (last === null || above(last, item) !== 0) rank = 0;
+      else if (compare(last, item) !== 0) rank += 1;
+      numbers.set(item, next + rank);
+      most = Math.max(most, rank);
       last = item;
     }
+    next += most + 1;
   }
   return numbers;
 };
@@ -184,20 +190,24 @@ for (const { tokens, variants, gapAt, item } of explained) {
   for (const token of tokens) if (token.above) collect(token.base, token.above.form, item);
 }
 const numbers = new Map();
-const numbered = (owner, known, compare) => {
-  if (!numbers.has(owner)) numbers.set(owner, spread(owner, known, collected.get(owner) ?? [], compare));
+const numbered = (owner, known, above, compare) => {
+  if (!numbers.has(owner)) numbers.set(owner, spread(owner, known, collected.get(owner) ?? [], above, compare));
   return numbers.get(owner);
 };
+const formNumbers = (base) => numbered(base, base.forms.length, byBase, byAccent);
+const variantNumbers = (token) => numbered(token, token.variants.length, byAccent, byVariant);
 const elements = ({ tokens, variants, gapAt, item }) =>
   tokens.flatMap((token, i) => {
     if (token.above) {
       const alike = collected.get(token.base).map((gap) => gap.item).filter((other) => byAccent(other, item) === 0);
       const tertiary = new Set(alike.filter((other) => byVariant(other, item) < 0)).size;
-      return [[token.base.rank, 1, tertiary + 1], [0, marks.length + 1 + numbered(token.base, token.base.forms.length, byAccent).get(item), 1]];
+      return [[token.base.rank, 1, tertiary + 1], [0, marks.length + 1 + formNumbers(token.base).get(item), 1]];
     }
-    const tertiary = numbered(token, token.variants.length, byVariant).get(i === gapAt ? item : variants[i]) + 1;
+    // behind a gap nothing can be probed; the same token again ("a ligature of two") has the same weight again
+    const isGap = gapAt >= 0 && i >= gapAt && token === tokens[gapAt];
+    const tertiary = variantNumbers(token).get(isGap ? item : variants[i]) + 1;
     if (token.mark) return [[0, token.mark + 1, tertiary]];
-    const form = numbered(token.base, token.base.forms.length, byAccent).get(token.form);
+    const form = formNumbers(token.base).get(token.form);
     return [[token.base.rank, 1, tertiary], ...(form === 0 ? [] : [[0, marks.length + 1 + form, 1]])];
   });
 

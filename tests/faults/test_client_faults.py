@@ -199,7 +199,7 @@ def test_no_answer_in_time(side: Side, pymthouse_sandbox: PymtHouseSandbox, naps
         error = failure(side, lambda: client.get_discovery())
         assert (error.kind, error.code, error.status) == ("timeout", "oidc_discovery_failed", 502)
         server.wait_for(5)
-        assert [seen.method for seen in server.seen] == ["GET", "GET", "POST", "GET", "GET"]
+        assert sorted(seen.method for seen in server.seen) == ["GET"] * 4 + ["POST"]
 
 
 def test_a_slow_answer_is_an_answer(side: Side, client: Any, tollkit_sandbox: Sandbox) -> None:

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from sandbox_caller import Caller
 
+from tollkit.pymthouse.js_date import parse_js_date
 from tollkit.sandbox import PymtHouseSandbox, Sandbox
-from tollkit.sandbox.pymthouse.jsdate import is_js_date
 
 DATES = json.loads((Path(__file__).parent / "data" / "js_dates.json").read_text("utf-8"))
 
@@ -210,8 +210,8 @@ def test_times_of_records(platform: PymtHouseSandbox, sandbox: Sandbox) -> None:
 
 def test_dates_are_accepted_as_javascript_accepts_them() -> None:
     """The lists were made by V8's `Date.parse` (Node 20)."""
-    assert [text for text in DATES["accepted"] if not is_js_date(text)] == []
-    assert [text for text in DATES["refused"] if is_js_date(text)] == []
+    assert [text for text in DATES["accepted"] if parse_js_date(text) is None] == []
+    assert [text for text in DATES["refused"] if parse_js_date(text) is not None] == []
 
 
 def test_the_signer_when_it_runs(caller: Caller, platform: PymtHouseSandbox) -> None:

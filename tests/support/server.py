@@ -178,6 +178,11 @@ class Server:
                 f"{len(self.seen)} requests came"
             )
 
+    def wait_for_connections(self, count: int) -> None:
+        """Wait until that many connections have been accepted."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.accepted >= count, LIMIT), f"{self.accepted} were accepted"
+
     def wait_closed(self) -> None:
         """Wait until the clients have closed all connections."""
         with self._changed:
@@ -202,6 +207,7 @@ class Server:
                 slammed = bool(self._script) and isinstance(self._script[0], Slam)
                 if slammed:
                     self._script.pop(0)
+                self._changed.notify_all()
             self._spawn(self._serve, plain, self.accepted, slammed)
 
     def _serve(self, plain: socket.socket, number: int, slammed: bool) -> None:

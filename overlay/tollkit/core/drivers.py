@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import functools
 import inspect
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from tollkit.core.flows import (
 from tollkit.core.http import AsyncConnections, Connections, translate
 from tollkit.core.raw import Answer, Raw
 from tollkit.core.settings import Options
+from tollkit.core.tracebacks import forget_locals
 from tollkit.errors import ArgumentError, TollkitError, brand
 
 if TYPE_CHECKING:
@@ -50,6 +52,10 @@ class _Driver:
     family: type[TollkitError] = TollkitError
     flows: Any
     _options: Options
+
+    def _leaving(self, error: TollkitError, handled: BaseException | None) -> None:
+        brand(error, self.family)
+        forget_locals(error, handled)
 
     def _wire(self, wire: Wire) -> dict[str, Any]:
         arguments: dict[str, Any] = {
@@ -80,19 +86,21 @@ class Blocking(_Driver):
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its result; errors get the family of this client."""
+        handled = sys.exception()
         try:
             return self._drive(flow, None)
         except TollkitError as error:
-            brand(error, self.family)
+            self._leaving(error, handled)
             raise
 
     def run_raw(self, flow: Flow[T]) -> Raw[T]:
         """Run a flow and keep every HTTP answer on the way."""
+        handled = sys.exception()
         answers: list[Answer] = []
         try:
             result = self._drive(flow, answers)
         except TollkitError as error:
-            brand(error, self.family)
+            self._leaving(error, handled)
             raise
         return Raw(result, tuple(answers))
 
@@ -201,19 +209,21 @@ class Async(_Driver):
 
     async def run(self, flow: Flow[T]) -> T:
         """Run a flow to its result; errors get the family of this client."""
+        handled = sys.exception()
         try:
             return await self._drive(flow, None)
         except TollkitError as error:
-            brand(error, self.family)
+            self._leaving(error, handled)
             raise
 
     async def run_raw(self, flow: Flow[T]) -> Raw[T]:
         """Run a flow and keep every HTTP answer on the way."""
+        handled = sys.exception()
         answers: list[Answer] = []
         try:
             result = await self._drive(flow, answers)
         except TollkitError as error:
-            brand(error, self.family)
+            self._leaving(error, handled)
             raise
         return Raw(result, tuple(answers))
 

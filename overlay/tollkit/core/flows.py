@@ -184,13 +184,17 @@ class BlockingCall(_Call, Generic[P, T]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the flow to its result."""
         client = self._client
-        result: T = client.run(self._fn(client.flows, *args, **kwargs))
+        flow = self._fn(client.flows, *args, **kwargs)
+        del args, kwargs  # so that no traceback with local variables shows a token that was passed
+        result: T = client.run(flow)
         return result
 
     def raw(self, *args: P.args, **kwargs: P.kwargs) -> Raw[T]:
         """Run the flow; return its result with the status, headers and body of every answer it got."""
         client = self._client
-        return client.run_raw(self._fn(client.flows, *args, **kwargs))
+        flow = self._fn(client.flows, *args, **kwargs)
+        del args, kwargs
+        return client.run_raw(flow)
 
 
 class AsyncCall(_Call, Generic[P, T]):
@@ -207,13 +211,17 @@ class AsyncCall(_Call, Generic[P, T]):
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the flow to its result."""
         client = self._client
-        result: T = await client.run(self._fn(client.flows, *args, **kwargs))
+        flow = self._fn(client.flows, *args, **kwargs)
+        del args, kwargs
+        result: T = await client.run(flow)
         return result
 
     def raw(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, Raw[T]]:
         """Run the flow; return its result with the status, headers and body of every answer it got."""
         client = self._client
-        return client.run_raw(self._fn(client.flows, *args, **kwargs))
+        flow = self._fn(client.flows, *args, **kwargs)
+        del args, kwargs
+        return client.run_raw(flow)
 
 
 for _kind in (BlockingCall, AsyncCall):

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     )
     from tollkit.pymthouse.device_initiate import (
         USER_CODE_RE,
+        DeviceApproval,
+        DeviceApprovalRefused,
+        DeviceInitiateAccepted,
+        DeviceInitiateRefused,
         ParsedDeviceApprovalRedirect,
         extract_device_approval_from_target_link,
         validate_device_initiate_login,
@@ -47,7 +51,12 @@ if TYPE_CHECKING:
     from tollkit.pymthouse.env import create_pmt_house_client_from_env, get_pymthouse_base_url
     from tollkit.pymthouse.errors import PmtHouseError, to_pmt_house_error
     from tollkit.pymthouse.format import format_wei_to_eth, format_wei_to_usd
-    from tollkit.pymthouse.manifest import AppManifestResponse, compute_manifest_revision, parse_app_manifest_response
+    from tollkit.pymthouse.manifest import (
+        AppManifestCapability,
+        AppManifestResponse,
+        compute_manifest_revision,
+        parse_app_manifest_response,
+    )
     from tollkit.pymthouse.manifest_cache import AsyncManifestCache, CachedManifest, ManifestCache
     from tollkit.pymthouse.models import GetAppManifestResult
     from tollkit.pymthouse.tokens import (
@@ -68,8 +77,10 @@ if TYPE_CHECKING:
     from tollkit.pymthouse.usage import (
         DEFAULT_MAX_END_USER_IDS,
         MeScopeUsagePayload,
+        UsageByPipelineModelFiatRow,
         UsageFiatSummary,
         UsageForExternalUser,
+        UtcMonthBounds,
         aggregate_usage_by_external_user_id,
         build_me_scope_usage_payload,
         get_end_user_ids_for_external_user,
@@ -91,11 +102,16 @@ __all__ = [
     "SIGNER_SESSION_TTL_MS",
     "SIGN_JOB_SCOPE",
     "USER_CODE_RE",
+    "AppManifestCapability",
     "AppManifestResponse",
     "AsyncManifestCache",
     "AsyncPymtHouse",
     "CachedManifest",
     "ClientCredentialsTokenResponse",
+    "DeviceApproval",
+    "DeviceApprovalRefused",
+    "DeviceInitiateAccepted",
+    "DeviceInitiateRefused",
     "EtagStore",
     "GetAppManifestResult",
     "ManifestCache",
@@ -110,8 +126,10 @@ __all__ = [
     "SignerSessionToken",
     "SqliteEtagStore",
     "TokenExchangeResponse",
+    "UsageByPipelineModelFiatRow",
     "UsageFiatSummary",
     "UsageForExternalUser",
+    "UtcMonthBounds",
     "aggregate_usage_by_external_user_id",
     "authorization_server_to_oidc_document",
     "build_device_code_resource",
@@ -158,12 +176,17 @@ __all__ = [
 ]
 
 _HOME = {
+    "AppManifestCapability": "manifest",
     "AppManifestResponse": "manifest",
     "AsyncManifestCache": "manifest_cache",
     "AsyncPymtHouse": "client",
     "CachedManifest": "manifest_cache",
     "ClientCredentialsTokenResponse": "tokens",
     "DEFAULT_MAX_END_USER_IDS": "usage",
+    "DeviceApproval": "device_initiate",
+    "DeviceApprovalRefused": "device_initiate",
+    "DeviceInitiateAccepted": "device_initiate",
+    "DeviceInitiateRefused": "device_initiate",
     "EtagStore": ".core.etag_store",
     "GetAppManifestResult": "models",
     "ManifestCache": "manifest_cache",
@@ -184,8 +207,10 @@ _HOME = {
     "SqliteEtagStore": ".core.etag_store",
     "TokenExchangeResponse": "tokens",
     "USER_CODE_RE": "device_initiate",
+    "UsageByPipelineModelFiatRow": "usage",
     "UsageFiatSummary": "usage",
     "UsageForExternalUser": "usage",
+    "UtcMonthBounds": "usage",
     "aggregate_usage_by_external_user_id": "usage",
     "authorization_server_to_oidc_document": "discovery",
     "build_device_code_resource": "device",

@@ -857,7 +857,8 @@ _VARIABLES = {
 def _from_env(variables: Mapping[str, str] | None, settings: dict[str, Any]) -> dict[str, Any]:
     # a variable is not needed when its argument is given, such as a secret from a vault
     given = {_VARIABLES[name]: "given" for name in _VARIABLES.keys() & settings.keys()}
-    found = env.require_pymthouse_env({**(os.environ if variables is None else variables), **given})
+    with family():
+        found = env.require_pymthouse_env({**(os.environ if variables is None else variables), **given})
     return {
         **{name: getattr(found, name) for name in _VARIABLES},
         "allow_insecure_http": found.issuer_url.startswith("http:"),

@@ -6,8 +6,6 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from tollkit.oidc.client import AsyncOidcClient, OidcClient
-from tollkit.pymthouse.discovery import shared_discovery
 from tollkit.pymthouse.errors import PmtHouseError
 
 if TYPE_CHECKING:
@@ -59,6 +57,9 @@ def poll_device_token(
         OAuthError: The issuer refuses the client or the scope.
         DecodeError: The issuer has no device flow (code `unsupported_grant`), or an answer cannot be used.
     """
+    from tollkit.oidc.client import OidcClient  # here, so that the two small functions above stay light
+    from tollkit.pymthouse.discovery import shared_discovery
+
     discovery = shared_discovery(issuer_url, allow_insecure_http=allow_insecure_http)
     with OidcClient(issuer_url, client_id, auth="none", discovery=discovery, http_client=http_client) as client:
         client.family = PmtHouseError
@@ -76,6 +77,9 @@ async def poll_device_token_async(
     http_client: AsyncHttpClient | None = None,
 ) -> TokenResponse:
     """`poll_device_token` as a coroutine; `on_user_code` may be one too."""
+    from tollkit.oidc.client import AsyncOidcClient
+    from tollkit.pymthouse.discovery import shared_discovery
+
     discovery = shared_discovery(issuer_url, allow_insecure_http=allow_insecure_http)
     async with AsyncOidcClient(
         issuer_url, client_id, auth="none", discovery=discovery, http_client=http_client

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
+from tollkit.core.tracebacks import forget_locals
 from tollkit.errors import TollkitError, brand
 
 __all__ = ["PmtHouseError", "family", "raised", "to_pmt_house_error"]
@@ -67,9 +69,11 @@ def raised(error: E) -> E:
 
 @contextmanager
 def family() -> Generator[None]:
-    """Errors of tollkit that leave the block do so as PymtHouse's."""
+    """Errors of tollkit that leave the block do so as PymtHouse's, and with nothing left in the frames within it."""
+    handled = sys.exception()
     try:
         yield
     except TollkitError as error:
         brand(error, PmtHouseError)
+        forget_locals(error, handled)
         raise

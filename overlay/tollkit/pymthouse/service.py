@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import json
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tollkit.core import answers
@@ -10,6 +12,7 @@ from tollkit.core.credentials import SchemeCredentials, basic_header
 from tollkit.core.service import Service
 from tollkit.errors import DecodeError, StatusError
 from tollkit.oidc.json_values import is_object
+from tollkit.secrets import Secret
 
 if TYPE_CHECKING:
     from tollkit_api.runtime import HttpResponse, Request
@@ -25,13 +28,15 @@ def rest_service(base_url: str, client_id: str, client_secret: str) -> Service:
 
     The credentials are sent as they stand, not form-encoded first, as the platform's own client does.
     """
+    authorization = basic_header(client_id, client_secret)
+    sent = (Secret(client_secret), Secret(authorization.removeprefix("Basic ")))
     return Service(
         name="pymthouse",
         base_url=base_url,
-        credentials=SchemeCredentials({"m2mBasic": {"Authorization": basic_header(client_id, client_secret)}}),
+        credentials=SchemeCredentials({"m2mBasic": {"Authorization": authorization}}),
         # on GET too: the platform's own client sends it, and the recorded exchanges have it
         headers={"Accept": "application/json", "Content-Type": "application/json"},
-        read_error=read_error,
+        read_error=functools.partial(read_error, sent=sent),
         accept=accept,
         unreadable=unreadable,
     )
@@ -47,12 +52,28 @@ def error_code(body: Mapping[str, Any]) -> str:
     return error if isinstance(error, str) else "pymthouse_http_error"
 
 
-def read_error(request: Request, response: HttpResponse) -> StatusError:
-    """The error for an error status, whatever its envelope."""
-    found = answers.json_body(response)
+def read_error(request: Request, response: HttpResponse, *, sent: Iterable[Secret] = ()) -> StatusError:
+    """The error for an error status, whatever its envelope.
+
+    Args:
+        request: What was asked.
+        response: What came back.
+        sent: What must not be shown, should a server or something on the way repeat it.
+    """
+    found = _without(sent, answers.json_body(response))
     body: Mapping[str, Any] = found if is_object(found) else {}
     told = next((text for text in (body.get("error_description"), body.get("error")) if isinstance(text, str)), None)
     return answers.status_error(request, response, message=told, code=error_code(body), body=found)
+
+
+def _without(secrets: Iterable[Secret], found: Any) -> Any:
+    try:
+        text = json.dumps(found)
+    except RecursionError:
+        return None
+    for secret in secrets:
+        text = text.replace(secret, "****")
+    return json.loads(text)
 
 
 def accept(request: Request, response: HttpResponse) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Any, TypeAlias, cast
 
 import attrs
 
@@ -67,6 +68,9 @@ class UsageTotals:
         return {"requestCount": self.request_count, "currency": self.currency, **named}
 
 
+_Found: TypeAlias = "dict[tuple[Any, ...], _Sums]"
+
+
 def totals(source: object) -> UsageTotals:
     """The sum of everything.
 
@@ -77,16 +81,13 @@ def totals(source: object) -> UsageTotals:
     Raises:
         ArgumentError: A count or an amount is not a whole number, or currencies differ; the error names the place.
     """
-    found = _sums(_all(source), (), "totals")
-    return found[()].total() if found else UsageTotals()
-
-
-def _all(source: object) -> Iterator[tuple[Any, ...]]:
-    for item in [source] if is_answer(source) else _items(source):
+    found: _Found = {}
+    for at, item in enumerate([source] if is_answer(source) else _items(source)):
         if is_answer(item):
-            yield from read([field(item, "totals")], *_OF_TOTALS)
+            _add(found, read([field(item, "totals")], *_OF_TOTALS), 0, "totals", at)
         else:
-            yield from read([item], *_OF_USER)
+            _add(found, read([item], *_OF_USER), 0, "totals", at)
+    return found[()].total() if found else UsageTotals()
 
 
 def by_user(source: object, key: str = "external_user_id") -> dict[str | None, UsageTotals]:
@@ -100,7 +101,7 @@ def by_user(source: object, key: str = "external_user_id") -> dict[str | None, U
     Raises:
         ArgumentError: As for `totals`.
     """
-    found = _sums(read(_rows(source, "by_user"), key, *_OF_USER), (key,), "by_user")
+    found = _sums(source, "by_user", (key,), _OF_USER)
     return {user: sums.total() for (user,), sums in found.items()}
 
 
@@ -113,19 +114,10 @@ def by_pipeline_model(source: object) -> dict[tuple[str, str], UsageTotals]:
     Raises:
         ArgumentError: As for `totals`, or a row has no pipeline or model.
     """
-    keys = ("pipeline", "model_id")
-    found = _sums(read(_rows(source, "by_pipeline_model"), *keys, *_OF_PIPELINE), keys, "by_pipeline_model")
+    found = _sums(source, "by_pipeline_model", ("pipeline", "model_id"), _OF_PIPELINE)
     if any(None in pair for pair in found):
         raise ArgumentError("source", "must have rows by pipeline and model, each with both")
     return {(pipeline, model): sums.total() for (pipeline, model), sums in found.items()}
-
-
-def _rows(source: object, group: Group) -> Iterator[object]:
-    for item in [source] if is_answer(source) else _items(source):
-        if is_answer(item):
-            yield from groups(item, group)
-        else:
-            yield item
 
 
 def _items(source: object) -> Iterable[object]:
@@ -134,27 +126,82 @@ def _items(source: object) -> Iterable[object]:
     return cast("Iterable[object]", source)
 
 
-def _sums(rows: Iterable[tuple[Any, ...]], keys: tuple[str, ...], group: str) -> dict[tuple[Any, ...], _Sums]:
-    """Sums of rows, by their first values; the count, the currency and the amounts follow."""
-    found: dict[tuple[Any, ...], _Sums] = {}
-    wide = len(keys)
-    for index, row in enumerate(rows):
+def _sums(
+    source: object, group: Group, keys: tuple[str, ...], fields: tuple[str, ...]
+) -> dict[tuple[Any, ...], _Sums]:
+    """Sums of the rows of a group, by some of their fields."""
+    found: _Found = {}
+    passed = 0
+    for item in [source] if is_answer(source) else _items(source):
+        rows = list(groups(item, group)) if is_answer(item) else [item]
+        if _add_typed(found, rows, keys, fields):
+            passed += len(rows)
+        else:
+            passed += _add(found, read(rows, *keys, *fields), len(keys), group, passed)
+    return found
+
+
+def _add(found: _Found, rows: Iterable[tuple[Any, ...]], wide: int, group: str, first: int) -> int:
+    """Add rows, read in the order: keys, count, currency, amounts. Returns their number."""
+    index = first
+    for index, row in enumerate(rows, first + 1):
         key = row[:wide]
         sums = found.get(key)
         if sums is None:
             sums = found[key] = _Sums()
         requests, currency, *values = row[wide:]
-        sums.count += requests if type(requests) is int else count(requests, f"{group}[{index}].requestCount")
+        place = f"{group}[{index - 1}]"
+        sums.count += requests if type(requests) is int else count(requests, f"{place}.requestCount")
         if currency and currency != sums.currency:
-            sums.currency = _one_currency(sums.currency, currency, f"{group}[{index}].currency")
+            sums.currency = _one_currency(sums.currency, currency, f"{place}.currency")
         amounts = sums.amounts
         for at, value in enumerate(values):
             if value:
                 whole = value if type(value) is int else parse_integer(value)
                 if whole is None:
-                    raise unreadable(value, f"{group}[{index}].{wire_name(AMOUNTS[at])}")
+                    raise unreadable(value, f"{place}.{wire_name(AMOUNTS[at])}")
                 amounts[at] += whole
-    return found
+    return index - first
+
+
+def _add_typed(found: _Found, rows: list[Any], keys: tuple[str, ...], fields: tuple[str, ...]) -> bool:
+    """Add rows that are all models with whole numbers, a column at a time, which takes a third of `_add`'s time.
+
+    Returns:
+        False when they are not, or when their currencies differ; then nothing has been added.
+    """
+    kinds = set(map(type, rows))
+    kind = kinds.pop() if len(kinds) == 1 else None
+    if kind is None or not attrs.has(kind):
+        return False
+    known = attrs.fields_dict(kind)
+    if not {*keys, "request_count", "currency"} <= known.keys():
+        return False
+    columns: dict[int, list[int]] = {}
+    for at, name in enumerate((fields[0], *fields[2:])):
+        values = list(map(attrgetter(name), rows)) if name in known else []
+        types = set(map(type, values)) - {type(None)}
+        if not types <= {int} or (at == 0 and None in values):
+            return False
+        if types:
+            columns[at] = [value or 0 for value in values] if None in values else values
+    users = list(zip(*(map(attrgetter(key), rows) for key in keys), strict=True))
+    currencies = set(map(attrgetter("currency"), rows))
+    owners = {user: found.get(user) or _Sums() for user in dict.fromkeys(users)}
+    if len(currencies | {sums.currency for sums in owners.values() if sums.currency}) != 1 or None in currencies:
+        return False
+    found.update(owners)
+    for sums in owners.values():
+        (sums.currency,) = currencies
+    if 0 in columns:
+        for sums, value in zip(map(owners.__getitem__, users), columns.pop(0), strict=True):
+            sums.count += value
+    amounts_of = {user: sums.amounts for user, sums in owners.items()}
+    targets = list(map(amounts_of.__getitem__, users))
+    for at, column in columns.items():
+        for amounts, value in zip(targets, column, strict=True):
+            amounts[at - 1] += value
+    return True
 
 
 class _Sums:

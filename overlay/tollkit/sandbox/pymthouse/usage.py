@@ -6,8 +6,8 @@ import calendar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from tollkit.pymthouse.js_date import parse_js_date
 from tollkit.sandbox.clock import iso
-from tollkit.sandbox.pymthouse.jsdate import is_js_date
 from tollkit.sandbox.pymthouse.ledger import WEI_PER_MICRO, Micros, eth_text, total
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def usage_report(state: State, app: App, query: Form) -> dict[str, Any]:
     """
     start, end = query.get("startDate"), query.get("endDate")
     for name, text in (("startDate", start), ("endDate", end)):
-        if text and not is_js_date(text):
+        if text and parse_js_date(text) is None:
             raise BadQueryError(f"Invalid {name} format")
     gateway_request_id = query.get("gatewayRequestId")
     selection = app.ledger.select(

@@ -71,6 +71,7 @@ class FieldPlan:
     """One field of a model.
 
     Attributes:
+        name: attribute.
         declaration: line of the class body.
         doc: item of the Attributes section.
         wire: name in JSON.
@@ -79,6 +80,7 @@ class FieldPlan:
         required: whether it is.
     """
 
+    name: str
     declaration: str
     doc: str
     wire: str
@@ -95,7 +97,7 @@ class ModelPlan:
         name: class.
         doc: text of the docstring.
         fields: in the order of the document.
-        required: number of required fields.
+        optional: whether some fields may be absent.
         imports: import lines at the top.
         late_imports: import lines below the class, for classes that need each other.
         constants: name -> expression of decoders that are put together once.
@@ -107,7 +109,7 @@ class ModelPlan:
     name: str
     doc: str
     fields: Sequence[FieldPlan]
-    required: int
+    optional: bool
     imports: Sequence[str]
     late_imports: Sequence[str]
     constants: Mapping[str, str]
@@ -117,8 +119,8 @@ class ModelPlan:
 
     @property
     def names(self) -> list[str]:
-        """Wire names of the fields, as literals."""
-        return [repr(field.wire) for field in self.fields]
+        """Wire names of the fields and their attributes, as items of a literal, in the order of reading."""
+        return [f"{field.wire!r}: {field.name!r}" for field in self.fields]
 
 
 @attrs.frozen(kw_only=True)
@@ -241,7 +243,7 @@ class Planner:
             "from tollkit_api.runtime import decode as _decode",
         }
         read_rest, write_rest, rest_annotation = (
-            "_decode.unknown_fields(data, _FIELDS)",
+            "_decode.unknown_fields(data, _NAMES)",
             "self.additional_properties",
             "Any",
         )
@@ -249,7 +251,7 @@ class Planner:
             kinds.append(rest)
             rest_annotation = rest.full_annotation
             decoder = self._shared(rest.full_decoder, "additional_properties", constants)
-            read_rest = f"_decode.unknown_fields(data, _FIELDS, {decoder})"
+            read_rest = f"_decode.unknown_fields(data, _NAMES, {decoder})"
             if rest.encoder is not None:
                 write_rest = f"{{key: {rest.encode('item')} for key, item in self.additional_properties.items()}}"
         for kind in kinds:
@@ -270,7 +272,7 @@ class Planner:
             name=name,
             doc=f"{docstring(title, 4)}\n\n    Attributes:\n{attributes.rstrip()}",
             fields=sorted(fields, key=lambda field: not field.required),
-            required=sum(field.required for field in fields),
+            optional=not all(field.required for field in fields),
             imports=sorted(imports | {self._import(other, ".") for other in early}),
             late_imports=sorted(self._import(other, ".") for other in needed - early),
             constants=constants,
@@ -327,6 +329,7 @@ class Planner:
             (enum,) = kind.classes
             constants[f"_known_{enum}"] = f"_decode.members({enum})"
         return FieldPlan(
+            name=name,
             declaration=declaration,
             doc=entry(name, about, 8),
             wire=wire,
@@ -514,12 +517,12 @@ def _url(path: str, parameters: Sequence[Parameter]) -> str:
 
 
 def _read(kind: Kind, wire: str, name: str, required: bool, three_states: bool, decoder: str) -> list[str]:
-    """Lines that set the attribute from `data`, and count optional fields that are there."""
+    """Lines that set the attribute from `data`, and count optional fields that are not there."""
     target, key = f"self.{name}", repr(wire)
     if kind.is_any:
         if required:
             return [f"{target} = data[{key}]"]
-        return [f"{target} = value = data.get({key})", "if value is not None:", "    seen += 1"]
+        return [f"{target} = value = data.get({key})", "if value is None:", "    absent += 1"]
     decoded = f"{decoder}(value)"
     if kind.quick:
         test, result = kind.quick
@@ -537,8 +540,8 @@ def _read(kind: Kind, wire: str, name: str, required: bool, three_states: bool, 
         f"value = data.get({key}{', UNSET' if three_states else ''})",
         f"if value is {absent}:",
         f"    {target} = {absent}",
+        "    absent += 1",
         "else:",
-        "    seen += 1",
         f"    {target} = {decoded}",
     ]
 

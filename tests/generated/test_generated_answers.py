@@ -140,6 +140,16 @@ def test_a_byte_order_mark_is_passed_over():
     assert get_usage.parse(Answer(200, b"\xef\xbb\xbf" + json.dumps(USAGE).encode())).client_id == "app_1"
 
 
+def test_a_big_body_is_read_with_the_same_rules():
+    filler = json.dumps("x" * (1 << 20)).encode()
+    big = b'{"filler": ' + filler + b", " + json.dumps(USAGE).encode()[1:]
+    assert get_usage.parse(Answer(200, big)).client_id == "app_1"
+    for end, got in [(b', "a": NaN}', "NaN"), (b"", "text that is no JSON"), (b', "clientId": 5}', "integer")]:
+        with pytest.raises(DecodeError) as caught:
+            get_usage.parse(Answer(200, big[:-1] + end))
+        assert caught.value.got == got
+
+
 def test_a_missing_field_is_named():
     with pytest.raises(DecodeError) as caught:
         get_usage.parse(answer(200, {**USAGE, "totals": {}}))

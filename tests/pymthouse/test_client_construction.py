@@ -15,7 +15,15 @@ import pytest
 from support.pymthouse import Side, arguments
 from support.scripted_http import Reply, Script
 from tollkit import AsyncPymtHouse, PymtHouse, Timeout
-from tollkit.errors import ArgumentError, ConfigurationError, LocalError, NotFoundError, StatusError, TollkitError
+from tollkit.errors import (
+    ArgumentError,
+    ConfigurationError,
+    InsecureTransportError,
+    LocalError,
+    NotFoundError,
+    StatusError,
+    TollkitError,
+)
 from tollkit.pymthouse import PmtHouseError, env
 from tollkit.sandbox import Fault, PymtHouseSandbox, Sandbox
 
@@ -122,13 +130,15 @@ def test_what_a_client_tells_of_itself(kind: Any) -> None:
 # --- plain http ---------------------------------------------------------------------------------------------
 
 
-def test_plain_http_is_refused_before_anything_is_sent(kind: Any, pymthouse_sandbox: PymtHouseSandbox) -> None:
-    with pytest.raises(ArgumentError) as caught:
-        kind(**arguments(pymthouse_sandbox, allow_insecure_http=False))
-    error = caught.value
-    assert (error.argument, error.code) == ("issuer_url", "insecure_transport")
-    assert "allow_insecure_http=True" in str(error)
-    assert isinstance(error, PmtHouseError)
+@pytest.mark.parametrize("method", ["list_app_users", "issue_machine_access_token", "get_discovery"])
+def test_plain_http_is_refused_before_anything_is_sent(
+    side: Side, pymthouse_sandbox: PymtHouseSandbox, method: str
+) -> None:
+    client = side.made(side.kind(**arguments(pymthouse_sandbox, allow_insecure_http=False)))
+    with pytest.raises(InsecureTransportError) as caught:
+        side.do(getattr(client, method)())
+    assert "allow_insecure_http=True" in str(caught.value)
+    assert isinstance(caught.value, PmtHouseError)
     assert len(pymthouse_sandbox.requests) == 0
 
 
@@ -282,9 +292,9 @@ def test_arguments_beside_the_environment(
     with pytest.raises(ArgumentError) as caught:
         side.kind.from_env(m2m_client_secret="")
     assert caught.value.argument == "m2m_client_secret"
-    with pytest.raises(ArgumentError) as insecure:
-        side.kind.from_env(m2m_client_secret="x", allow_insecure_http=False)
-    assert insecure.value.code == "insecure_transport"
+    strict = side.made(side.kind.from_env(m2m_client_secret="x", allow_insecure_http=False))
+    with pytest.raises(InsecureTransportError):
+        side.do(strict.list_app_users())
 
 
 @pytest.mark.parametrize("missing", VARIABLES.values())

@@ -21,9 +21,9 @@ from support.pymthouse import Side
 from support.scripted_http import Clock, Script, vector_script
 from tollkit.core import drivers
 from tollkit.errors import (
-    ArgumentError,
     CancelledError,
     DecodeError,
+    InsecureTransportError,
     OAuthError,
     TollkitError,
     TransportError,
@@ -53,8 +53,6 @@ class Departure:
     requests: bool = True
 
 
-REFUSED_EARLY = "an http:// issuer is refused when the client is made, so that no secret is ever sent in the clear"
-
 DEPARTURES: dict[str, Departure] = {
     "listAppUsers: transport errors are not wrapped": Departure(
         "a failure of the transport is a TransportError that says whether it is safe to send again",
@@ -62,10 +60,10 @@ DEPARTURES: dict[str, Departure] = {
         {"code": "network_error"},
     ),
     "listAppUsers: Builder REST over http is allowed even without allowInsecureHttp": Departure(
-        REFUSED_EARLY, ArgumentError, {"code": "insecure_transport", "argument": "issuer_url"}, requests=False
-    ),
-    "getDiscovery: http issuer without allowInsecureHttp": Departure(
-        REFUSED_EARLY, ArgumentError, {"code": "insecure_transport", "argument": "issuer_url"}
+        "no secret is ever sent in the clear",
+        InsecureTransportError,
+        {"code": "insecure_transport"},
+        requests=False,
     ),
     "fetchUsageForExternalUser: cap applies to pipeline_model follow-ups only, totals still include every bucket": (
         Departure(

@@ -42,19 +42,26 @@ def _no_constant(name: str) -> Any:
     raise DecodeError("JSON", name)
 
 
-_decode_json = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).decode
+_decode_unique = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).decode
+
+# Pairs take half as long again as objects, and a body this big is a list of usage rows, not a token.
+_UNIQUE_UP_TO = 1 << 20  # bytes
+_decode_big = json.JSONDecoder(parse_constant=_no_constant).decode
 
 
 def load_json(content: bytes) -> Any:
     """The value of a JSON text (RFC 8259), which is UTF-8 and has no key twice.
 
+    Keys are compared in bodies of up to 1 MiB; in a bigger one the last of two equal keys counts.
+
     Raises:
         DecodeError: it is no such text, or nested too deeply, or has a number too long to convert.
     """
-    if not content.strip():
+    if not content or content.isspace():
         raise DecodeError("JSON", "an empty body")
     try:
-        return _decode_json(content.decode("utf-8-sig"))
+        text = content.decode("utf-8-sig")
+        return _decode_unique(text) if len(content) <= _UNIQUE_UP_TO else _decode_big(text)
     except DecodeError:
         raise
     except UnicodeDecodeError:

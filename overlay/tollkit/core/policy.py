@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tollkit.core import answers, events
 from tollkit.core.flows import Sleep, Wire
 from tollkit.core.settings import merged
-from tollkit.errors import StatusError, TollkitError, TransportError
+from tollkit.errors import InsecureTransportError, StatusError, TollkitError, TransportError
 
 if TYPE_CHECKING:
     from tollkit.core.service import Service
@@ -55,10 +55,16 @@ def settle(
     """Send a request as its operation allows; return the last answer, and the error that it means if it is one.
 
     Raises:
-        TransportError: No answer came.
+        TransportError: No answer came, or plain http was refused.
     """
     operation = request.operation
     url = service.base_url + request.url
+    if not service.allow_http and url.startswith("http:"):
+        raise InsecureTransportError(
+            "only requests to HTTPS are allowed",
+            hint="Use https, or allow_insecure_http=True in development",
+            context=service.context(request),
+        )
     attempt = 0
     renewed = False
     while True:

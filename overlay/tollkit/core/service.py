@@ -45,6 +45,7 @@ class Service:
         base_url: Scheme, host and leading path; a request's own address is appended. Empty when requests
             have absolute addresses.
         credentials: What fills the operations' security schemes.
+        allow_http: Whether requests may go over plain http.
         headers: Sent with every request, below the operation's own.
         read_error: Makes the error for an answer with an error status.
         accept: Raises for a success answer that the platform's documents rule out.
@@ -53,6 +54,7 @@ class Service:
 
     name: str
     base_url: str = ""
+    allow_http: bool = True
     credentials: Credentials = attrs.field(factory=NoCredentials)
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=lambda headers: str(list(headers)))
     read_error: Callable[[Request, HttpResponse], TollkitError] = _read_error

@@ -61,12 +61,6 @@ class PymtHouseFlows(Flows):
     ) -> None:
         self._settings = settings
         origin = config.get_pymthouse_issuer_origin(settings.issuer_url)
-        if not (allow_insecure_http or origin.startswith("https:")):
-            raise ArgumentError(
-                "issuer_url",
-                "must begin with https://, or give allow_insecure_http=True for a development server",
-                code="insecure_transport",
-            )
         if "?" in settings.issuer_url or "#" in settings.issuer_url:
             raise ArgumentError("issuer_url", "must have no query and no fragment (RFC 8414 section 2)")
         issuer = discovery.issuer_discovery(
@@ -80,7 +74,9 @@ class PymtHouseFlows(Flows):
         self._device = OidcFlows(
             issuer=settings.issuer_url, client_id=settings.public_client_id, auth="none", discovery=issuer
         )
-        self._rest = rest_service(origin, settings.m2m_client_id, settings.m2m_client_secret)
+        self._rest = rest_service(
+            origin, settings.m2m_client_id, settings.m2m_client_secret, allow_http=allow_insecure_http
+        )
 
     def _call(self, request: Request, parse: Callable[[HttpResponse], T]) -> Flow[T]:
         return send(Send(request, parse, self._rest))
@@ -710,6 +706,8 @@ class _PymtHouse:
         return device_initiate.parse_device_approval_redirect(self.issuer_url, query)
 
     def __repr__(self) -> str:
+        if "flows" not in vars(self):  # shown in a traceback of the constructor
+            return f"{type(self).__name__}(...)"
         return f"{type(self).__name__}(issuer_url={self.issuer_url!r}, public_client_id={self.public_client_id!r})"
 
 
@@ -743,8 +741,8 @@ class PymtHouse(PymtHouseFlows, _PymtHouse, BlockingClient):
         public_client_id: The app's public client id (`app_...`).
         m2m_client_id: The app's machine client id (`m2m_...`).
         m2m_client_secret: Its secret.
-        allow_insecure_http: Allow an `http://` issuer, for a sandbox or a development server. Without it such an
-            issuer is refused here, so that neither the APIs nor the issuer are ever asked over plain http.
+        allow_insecure_http: Allow an `http://` issuer, for a sandbox or a development server. Without it every
+            call to such an issuer raises `InsecureTransportError`, and nothing is sent.
         trusted_origins: Further origins that the issuer's endpoints may be on.
         http_client: An HTTP client of your own (of httpx's shape) instead of one made by `connection`; it keeps
             its own time-outs unless `timeout` is given, and you close it.
@@ -752,7 +750,7 @@ class PymtHouse(PymtHouseFlows, _PymtHouse, BlockingClient):
             `tollkit.core.client.ClientOptions`.
 
     Raises:
-        ArgumentError: An argument is missing or unusable (code `insecure_transport` for an `http://` issuer).
+        ArgumentError: An argument is missing or unusable.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ UNREADABLE = "Expected JSON response from Builder or Usage API"
 UNREADABLE_MANIFEST = "Expected JSON response from Builder manifest endpoint"
 
 
-def rest_service(base_url: str, client_id: str, client_secret: str) -> Service:
+def rest_service(base_url: str, client_id: str, client_secret: str, *, allow_http: bool) -> Service:
     """The Builder and Usage APIs of one app, with its M2M credentials.
 
     The credentials are sent as they stand, not form-encoded first, as the platform's own client does.
@@ -33,6 +33,7 @@ def rest_service(base_url: str, client_id: str, client_secret: str) -> Service:
     return Service(
         name="pymthouse",
         base_url=base_url,
+        allow_http=allow_http,
         credentials=SchemeCredentials({"m2mBasic": {"Authorization": authorization}}),
         # on GET too: the platform's own client sends it, and the recorded exchanges have it
         headers={"Accept": "application/json", "Content-Type": "application/json"},

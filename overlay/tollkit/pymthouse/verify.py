@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tollkit.pymthouse.discovery import async_issuer_client, issuer_client
+from tollkit.secrets import Secret
 
 if TYPE_CHECKING:
     from tollkit.core.http import AsyncHttpClient, HttpClient
@@ -47,6 +48,7 @@ def verify_jwt(
         TransportError, StatusError, DecodeError: The issuer's document or keys cannot be had.
         MissingExtraError: joserfc is not installed.
     """
+    token = Secret(token)  # so that no traceback with local variables shows it
     with issuer_client(
         issuer_url, "verify", allow_insecure_http=allow_insecure_http, http_client=http_client
     ) as client:
@@ -69,6 +71,7 @@ async def verify_jwt_async(
     http_client: AsyncHttpClient | None = None,
 ) -> AccessTokenClaims:
     """`verify_jwt` as a coroutine."""
+    token = Secret(token)
     async with async_issuer_client(
         issuer_url, "verify", allow_insecure_http=allow_insecure_http, http_client=http_client
     ) as client:

@@ -37,6 +37,7 @@ __all__ = [
     "missing",
     "mistyped",
     "names_only",
+    "new",
     "nothing",
     "nullable",
     "number",
@@ -77,6 +78,9 @@ class _NoFields(Mapping[str, Any]):
 NO_FIELDS: Final[Mapping[str, Any]] = _NoFields()
 """`additional_properties` of every object that has none: one for all, so that a row allocates nothing."""
 
+new = object.__new__
+"""What `from_dict` makes its object with; bound once, since it stands in the path of every row."""
+
 _INT_STRING = re.compile(r"-?[0-9]+", re.ASCII)
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,6})?", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
@@ -113,8 +117,18 @@ def missing(key: str) -> DecodeError:
     return DecodeError("a value, since the field is required", "nothing").at(key)
 
 
-def failed(error: KeyError | ValueError, key: str) -> DecodeError:
-    """What `from_dict` raises for an error that happened at one of its fields."""
+def failed(error: KeyError | ValueError, unfinished: object, fields: Mapping[str, str]) -> DecodeError:
+    """What `from_dict` raises for an error that happened at one of its fields.
+
+    It reads its fields in turn, so that the first attribute which is not set tells the field; a good
+    document pays nothing for that.
+
+    Args:
+        error: the error.
+        unfinished: the object as far as it was read.
+        fields: wire name -> attribute, in the order of reading.
+    """
+    key = next(key for key, name in fields.items() if not hasattr(unfinished, name))
     if isinstance(error, DecodeError):
         return error.at(key)
     if isinstance(error, KeyError):

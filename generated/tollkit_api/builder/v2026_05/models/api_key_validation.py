@@ -11,7 +11,8 @@ from tollkit_api.runtime import decode as _decode
 
 __all__ = ["ApiKeyValidation"]
 
-_FIELDS = frozenset({"valid", "client_id", "plan", "allowedModels"})
+_FIELDS = {"valid": "valid", "client_id": "client_id", "plan": "plan", "allowedModels": "allowed_models"}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -41,26 +42,21 @@ class ApiKeyValidation:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 4
+        self = _decode.new(cls)
         try:
-            key = "valid"
             value = data["valid"]
-            self.valid = value if type(value) is bool else _decode.boolean(value)
-            key = "client_id"
+            self.valid = value if value.__class__ is bool else _decode.boolean(value)
             value = data["client_id"]
-            self.client_id = value if type(value) is str else _decode.text(value)
-            key = "plan"
+            self.client_id = value if value.__class__ is str else _decode.text(value)
             value = data["plan"]
             self.plan = None if value is None else _read_plan(value)
-            key = "allowedModels"
             self.allowed_models = _read_allowed_models(data["allowedModels"])
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 4 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -14,7 +14,15 @@ from .billing_pattern import BillingPattern
 
 __all__ = ["App"]
 
-_FIELDS = frozenset({"clientId", "name", "status", "billingPattern", "allowedScopes", "links"})
+_FIELDS = {
+    "clientId": "client_id",
+    "name": "name",
+    "status": "status",
+    "billingPattern": "billing_pattern",
+    "allowedScopes": "allowed_scopes",
+    "links": "links",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -49,34 +57,27 @@ class App:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 6
+        self = _decode.new(cls)
         try:
-            key = "clientId"
             value = data["clientId"]
-            self.client_id = value if type(value) is str else _decode.text(value)
-            key = "name"
+            self.client_id = value if value.__class__ is str else _decode.text(value)
             value = data["name"]
-            self.name = value if type(value) is str else _decode.text(value)
-            key = "status"
+            self.name = value if value.__class__ is str else _decode.text(value)
             value = data["status"]
-            self.status = value if type(value) is str else _decode.text(value)
-            key = "billingPattern"
+            self.status = value if value.__class__ is str else _decode.text(value)
             value = data["billingPattern"]
             self.billing_pattern = (
-                _known_BillingPattern.get(value, value) if type(value) is str else _decode.text(value)
+                _known_BillingPattern.get(value, value) if value.__class__ is str else _decode.text(value)
             )
-            key = "allowedScopes"
             value = data["allowedScopes"]
-            self.allowed_scopes = value if type(value) is str else _decode.text(value)
-            key = "links"
+            self.allowed_scopes = value if value.__class__ is str else _decode.text(value)
             self.links = AppLinks.from_dict(data["links"])
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 6 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

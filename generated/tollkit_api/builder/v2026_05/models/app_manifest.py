@@ -13,7 +13,12 @@ from .capability import Capability
 
 __all__ = ["AppManifest"]
 
-_FIELDS = frozenset({"capabilities", "excludedCapabilities", "manifestVersion"})
+_FIELDS = {
+    "capabilities": "capabilities",
+    "excludedCapabilities": "excluded_capabilities",
+    "manifestVersion": "manifest_version",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -44,31 +49,28 @@ class AppManifest:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 1
+        self = _decode.new(cls)
+        absent = 0
         try:
-            key = "capabilities"
             self.capabilities = _read_capabilities(data["capabilities"])
-            key = "excludedCapabilities"
             value = data.get("excludedCapabilities")
             if value is None:
                 self.excluded_capabilities = None
+                absent += 1
             else:
-                seen += 1
                 self.excluded_capabilities = _read_capabilities(value)
-            key = "manifestVersion"
             value = data.get("manifestVersion")
             if value is None:
                 self.manifest_version = None
+                absent += 1
             else:
-                seen += 1
-                self.manifest_version = value if type(value) is str else _decode.text(value)
+                self.manifest_version = value if value.__class__ is str else _decode.text(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) + absent == 3 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,7 +13,16 @@ from tollkit_api.runtime import encode as _encode
 
 __all__ = ["AppUser"]
 
-_FIELDS = frozenset({"id", "clientId", "externalUserId", "email", "status", "role", "createdAt"})
+_FIELDS = {
+    "id": "id",
+    "clientId": "client_id",
+    "externalUserId": "external_user_id",
+    "email": "email",
+    "status": "status",
+    "role": "role",
+    "createdAt": "created_at",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -51,35 +60,27 @@ class AppUser:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 7
+        self = _decode.new(cls)
         try:
-            key = "id"
             value = data["id"]
-            self.id = value if type(value) is str else _decode.text(value)
-            key = "clientId"
+            self.id = value if value.__class__ is str else _decode.text(value)
             value = data["clientId"]
-            self.client_id = value if type(value) is str else _decode.text(value)
-            key = "externalUserId"
+            self.client_id = value if value.__class__ is str else _decode.text(value)
             value = data["externalUserId"]
-            self.external_user_id = value if type(value) is str else _decode.text(value)
-            key = "email"
+            self.external_user_id = value if value.__class__ is str else _decode.text(value)
             value = data["email"]
-            self.email = None if value is None else value if type(value) is str else _decode.text(value)
-            key = "status"
+            self.email = None if value is None else value if value.__class__ is str else _decode.text(value)
             value = data["status"]
-            self.status = value if type(value) is str else _decode.text(value)
-            key = "role"
+            self.status = value if value.__class__ is str else _decode.text(value)
             value = data["role"]
-            self.role = value if type(value) is str else _decode.text(value)
-            key = "createdAt"
+            self.role = value if value.__class__ is str else _decode.text(value)
             self.created_at = _decode.date_time(data["createdAt"])
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 7 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

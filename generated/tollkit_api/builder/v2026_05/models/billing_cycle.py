@@ -20,9 +20,17 @@ from .billing_usage import BillingUsage
 
 __all__ = ["BillingCycle"]
 
-_FIELDS = frozenset(
-    {"periodStart", "periodEnd", "usage", "timeline", "overage", "ownerCost", "retail", "byPipelineModel"}
-)
+_FIELDS = {
+    "periodStart": "period_start",
+    "periodEnd": "period_end",
+    "usage": "usage",
+    "timeline": "timeline",
+    "overage": "overage",
+    "ownerCost": "owner_cost",
+    "retail": "retail",
+    "byPipelineModel": "by_pipeline_model",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -60,31 +68,22 @@ class BillingCycle:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 8
+        self = _decode.new(cls)
         try:
-            key = "periodStart"
             self.period_start = _decode.date_time(data["periodStart"])
-            key = "periodEnd"
             self.period_end = _decode.date_time(data["periodEnd"])
-            key = "usage"
             self.usage = BillingUsage.from_dict(data["usage"])
-            key = "timeline"
             self.timeline = _read_timeline(data["timeline"])
-            key = "overage"
             self.overage = BillingOverage.from_dict(data["overage"])
-            key = "ownerCost"
             self.owner_cost = BillingOwnerCost.from_dict(data["ownerCost"])
-            key = "retail"
             self.retail = BillingRetail.from_dict(data["retail"])
-            key = "byPipelineModel"
             self.by_pipeline_model = _read_by_pipeline_model(data["byPipelineModel"])
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 8 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

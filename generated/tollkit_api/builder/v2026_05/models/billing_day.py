@@ -12,7 +12,8 @@ from tollkit_api.runtime import decode as _decode
 
 __all__ = ["BillingDay"]
 
-_FIELDS = frozenset({"date", "requestCount", "feeWei"})
+_FIELDS = {"date": "date", "requestCount": "request_count", "feeWei": "fee_wei"}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -40,27 +41,23 @@ class BillingDay:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 3
+        self = _decode.new(cls)
         try:
-            key = "date"
             self.date = _decode.calendar_date(data["date"])
-            key = "requestCount"
             value = data["requestCount"]
-            self.request_count = value if type(value) is int else _decode.integer(value)
-            key = "feeWei"
+            self.request_count = value if value.__class__ is int else _decode.integer(value)
             value = data["feeWei"]
             self.fee_wei = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 3 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from tollkit_api.runtime import encode as _encode
 
 __all__ = ["BillingOverage"]
 
-_FIELDS = frozenset({"overageUnits", "overageWei"})
+_FIELDS = {"overageUnits": "overage_units", "overageWei": "overage_wei"}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -39,24 +40,21 @@ class BillingOverage:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 2
+        self = _decode.new(cls)
         try:
-            key = "overageUnits"
             self.overage_units = _decode.decimal(data["overageUnits"])
-            key = "overageWei"
             value = data["overageWei"]
             self.overage_wei = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 2 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

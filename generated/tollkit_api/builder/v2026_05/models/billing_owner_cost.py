@@ -13,17 +13,16 @@ from tollkit_api.runtime import encode as _encode
 
 __all__ = ["BillingOwnerCost"]
 
-_FIELDS = frozenset(
-    {
-        "networkFeeWei",
-        "networkFeeEth",
-        "networkFeeUsdMicros",
-        "platformFeeUsdMicros",
-        "ownerChargeWei",
-        "ownerChargeEth",
-        "ownerChargeUsdMicros",
-    }
-)
+_FIELDS = {
+    "networkFeeWei": "network_fee_wei",
+    "networkFeeEth": "network_fee_eth",
+    "networkFeeUsdMicros": "network_fee_usd_micros",
+    "platformFeeUsdMicros": "platform_fee_usd_micros",
+    "ownerChargeWei": "owner_charge_wei",
+    "ownerChargeEth": "owner_charge_eth",
+    "ownerChargeUsdMicros": "owner_charge_usd_micros",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -63,54 +62,46 @@ class BillingOwnerCost:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 7
+        self = _decode.new(cls)
         try:
-            key = "networkFeeWei"
             value = data["networkFeeWei"]
             self.network_fee_wei = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "networkFeeEth"
             self.network_fee_eth = _decode.decimal(data["networkFeeEth"])
-            key = "networkFeeUsdMicros"
             value = data["networkFeeUsdMicros"]
             self.network_fee_usd_micros = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "platformFeeUsdMicros"
             value = data["platformFeeUsdMicros"]
             self.platform_fee_usd_micros = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "ownerChargeWei"
             value = data["ownerChargeWei"]
             self.owner_charge_wei = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "ownerChargeEth"
             self.owner_charge_eth = _decode.decimal(data["ownerChargeEth"])
-            key = "ownerChargeUsdMicros"
             value = data["ownerChargeUsdMicros"]
             self.owner_charge_usd_micros = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 7 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,18 +13,17 @@ from tollkit_api.runtime import encode as _encode
 
 __all__ = ["BillingPipelineModelRow"]
 
-_FIELDS = frozenset(
-    {
-        "pipeline",
-        "modelId",
-        "requestCount",
-        "networkFeeWei",
-        "networkFeeEth",
-        "networkFeeUsdMicros",
-        "ownerChargeUsdMicros",
-        "endUserBillableUsdMicros",
-    }
-)
+_FIELDS = {
+    "pipeline": "pipeline",
+    "modelId": "model_id",
+    "requestCount": "request_count",
+    "networkFeeWei": "network_fee_wei",
+    "networkFeeEth": "network_fee_eth",
+    "networkFeeUsdMicros": "network_fee_usd_micros",
+    "ownerChargeUsdMicros": "owner_charge_usd_micros",
+    "endUserBillableUsdMicros": "end_user_billable_usd_micros",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -65,54 +64,45 @@ class BillingPipelineModelRow:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 8
+        self = _decode.new(cls)
         try:
-            key = "pipeline"
             value = data["pipeline"]
-            self.pipeline = value if type(value) is str else _decode.text(value)
-            key = "modelId"
+            self.pipeline = value if value.__class__ is str else _decode.text(value)
             value = data["modelId"]
-            self.model_id = value if type(value) is str else _decode.text(value)
-            key = "requestCount"
+            self.model_id = value if value.__class__ is str else _decode.text(value)
             value = data["requestCount"]
-            self.request_count = value if type(value) is int else _decode.integer(value)
-            key = "networkFeeWei"
+            self.request_count = value if value.__class__ is int else _decode.integer(value)
             value = data["networkFeeWei"]
             self.network_fee_wei = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "networkFeeEth"
             self.network_fee_eth = _decode.decimal(data["networkFeeEth"])
-            key = "networkFeeUsdMicros"
             value = data["networkFeeUsdMicros"]
             self.network_fee_usd_micros = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "ownerChargeUsdMicros"
             value = data["ownerChargeUsdMicros"]
             self.owner_charge_usd_micros = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "endUserBillableUsdMicros"
             value = data["endUserBillableUsdMicros"]
             self.end_user_billable_usd_micros = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 8 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -15,20 +15,19 @@ from .plan_type import PlanType
 
 __all__ = ["BillingPlan"]
 
-_FIELDS = frozenset(
-    {
-        "id",
-        "type",
-        "name",
-        "priceAmount",
-        "priceCurrency",
-        "includedUnits",
-        "overageRateWei",
-        "includedUsdMicros",
-        "billingCycle",
-        "status",
-    }
-)
+_FIELDS = {
+    "id": "id",
+    "type": "type_",
+    "name": "name",
+    "priceAmount": "price_amount",
+    "priceCurrency": "price_currency",
+    "includedUnits": "included_units",
+    "overageRateWei": "overage_rate_wei",
+    "includedUsdMicros": "included_usd_micros",
+    "billingCycle": "billing_cycle",
+    "status": "status",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -73,56 +72,45 @@ class BillingPlan:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 10
+        self = _decode.new(cls)
         try:
-            key = "id"
             value = data["id"]
-            self.id = value if type(value) is str else _decode.text(value)
-            key = "type"
+            self.id = value if value.__class__ is str else _decode.text(value)
             value = data["type"]
-            self.type_ = _known_PlanType.get(value, value) if type(value) is str else _decode.text(value)
-            key = "name"
+            self.type_ = _known_PlanType.get(value, value) if value.__class__ is str else _decode.text(value)
             value = data["name"]
-            self.name = value if type(value) is str else _decode.text(value)
-            key = "priceAmount"
+            self.name = value if value.__class__ is str else _decode.text(value)
             self.price_amount = _decode.decimal(data["priceAmount"])
-            key = "priceCurrency"
             value = data["priceCurrency"]
-            self.price_currency = value if type(value) is str else _decode.text(value)
-            key = "includedUnits"
+            self.price_currency = value if value.__class__ is str else _decode.text(value)
             value = data["includedUnits"]
             self.included_units = None if value is None else _decode.decimal(value)
-            key = "overageRateWei"
             value = data["overageRateWei"]
             self.overage_rate_wei = (
                 None
                 if value is None
-                else int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                else int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "includedUsdMicros"
             value = data["includedUsdMicros"]
             self.included_usd_micros = (
                 None
                 if value is None
-                else int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                else int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "billingCycle"
             value = data["billingCycle"]
-            self.billing_cycle = value if type(value) is str else _decode.text(value)
-            key = "status"
+            self.billing_cycle = value if value.__class__ is str else _decode.text(value)
             value = data["status"]
-            self.status = value if type(value) is str else _decode.text(value)
+            self.status = value if value.__class__ is str else _decode.text(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 10 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

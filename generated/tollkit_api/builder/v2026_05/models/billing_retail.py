@@ -11,14 +11,13 @@ from tollkit_api.runtime import decode as _decode
 
 __all__ = ["BillingRetail"]
 
-_FIELDS = frozenset(
-    {
-        "endUserBillableUsdMicros",
-        "includedUsdMicros",
-        "consumedIncludedUsdMicros",
-        "remainingIncludedUsdMicros",
-    }
-)
+_FIELDS = {
+    "endUserBillableUsdMicros": "end_user_billable_usd_micros",
+    "includedUsdMicros": "included_usd_micros",
+    "consumedIncludedUsdMicros": "consumed_included_usd_micros",
+    "remainingIncludedUsdMicros": "remaining_included_usd_micros",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -52,43 +51,38 @@ class BillingRetail:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 4
+        self = _decode.new(cls)
         try:
-            key = "endUserBillableUsdMicros"
             value = data["endUserBillableUsdMicros"]
             self.end_user_billable_usd_micros = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "includedUsdMicros"
             value = data["includedUsdMicros"]
             self.included_usd_micros = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "consumedIncludedUsdMicros"
             value = data["consumedIncludedUsdMicros"]
             self.consumed_included_usd_micros = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "remainingIncludedUsdMicros"
             value = data["remainingIncludedUsdMicros"]
             self.remaining_included_usd_micros = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 4 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

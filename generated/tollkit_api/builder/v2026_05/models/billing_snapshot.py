@@ -15,7 +15,14 @@ from .billing_subscription import BillingSubscription
 
 __all__ = ["BillingSnapshot"]
 
-_FIELDS = frozenset({"clientId", "plan", "subscription", "cycle", "platformCutPercent"})
+_FIELDS = {
+    "clientId": "client_id",
+    "plan": "plan",
+    "subscription": "subscription",
+    "cycle": "cycle",
+    "platformCutPercent": "platform_cut_percent",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -48,31 +55,25 @@ class BillingSnapshot:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 5
+        self = _decode.new(cls)
         try:
-            key = "clientId"
             value = data["clientId"]
-            self.client_id = value if type(value) is str else _decode.text(value)
-            key = "plan"
+            self.client_id = value if value.__class__ is str else _decode.text(value)
             value = data["plan"]
             self.plan = None if value is None else BillingPlan.from_dict(value)
-            key = "subscription"
             value = data["subscription"]
             self.subscription = None if value is None else BillingSubscription.from_dict(value)
-            key = "cycle"
             self.cycle = BillingCycle.from_dict(data["cycle"])
-            key = "platformCutPercent"
             value = data["platformCutPercent"]
             self.platform_cut_percent = (
-                None if value is None else value if type(value) is float else _decode.number(value)
+                None if value is None else value if value.__class__ is float else _decode.number(value)
             )
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 5 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

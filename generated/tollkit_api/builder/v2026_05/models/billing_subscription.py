@@ -13,7 +13,13 @@ from tollkit_api.runtime import encode as _encode
 
 __all__ = ["BillingSubscription"]
 
-_FIELDS = frozenset({"id", "status", "currentPeriodStart", "currentPeriodEnd"})
+_FIELDS = {
+    "id": "id",
+    "status": "status",
+    "currentPeriodStart": "current_period_start",
+    "currentPeriodEnd": "current_period_end",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -43,35 +49,31 @@ class BillingSubscription:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 2
+        self = _decode.new(cls)
+        absent = 0
         try:
-            key = "id"
             value = data["id"]
-            self.id = value if type(value) is str else _decode.text(value)
-            key = "status"
+            self.id = value if value.__class__ is str else _decode.text(value)
             value = data["status"]
-            self.status = value if type(value) is str else _decode.text(value)
-            key = "currentPeriodStart"
+            self.status = value if value.__class__ is str else _decode.text(value)
             value = data.get("currentPeriodStart")
             if value is None:
                 self.current_period_start = None
+                absent += 1
             else:
-                seen += 1
                 self.current_period_start = _decode.date_time(value)
-            key = "currentPeriodEnd"
             value = data.get("currentPeriodEnd")
             if value is None:
                 self.current_period_end = None
+                absent += 1
             else:
-                seen += 1
                 self.current_period_end = _decode.date_time(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) + absent == 4 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

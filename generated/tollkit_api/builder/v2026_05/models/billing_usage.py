@@ -13,7 +13,13 @@ from tollkit_api.runtime import encode as _encode
 
 __all__ = ["BillingUsage"]
 
-_FIELDS = frozenset({"requestCount", "totalFeeWei", "totalFeeEth", "totalUnits"})
+_FIELDS = {
+    "requestCount": "request_count",
+    "totalFeeWei": "total_fee_wei",
+    "totalFeeEth": "total_fee_eth",
+    "totalUnits": "total_units",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -43,29 +49,24 @@ class BillingUsage:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 4
+        self = _decode.new(cls)
         try:
-            key = "requestCount"
             value = data["requestCount"]
-            self.request_count = value if type(value) is int else _decode.integer(value)
-            key = "totalFeeWei"
+            self.request_count = value if value.__class__ is int else _decode.integer(value)
             value = data["totalFeeWei"]
             self.total_fee_wei = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "totalFeeEth"
             self.total_fee_eth = _decode.decimal(data["totalFeeEth"])
-            key = "totalUnits"
             self.total_units = _decode.decimal(data["totalUnits"])
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 4 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

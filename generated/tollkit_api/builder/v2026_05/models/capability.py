@@ -11,7 +11,8 @@ from tollkit_api.runtime import decode as _decode
 
 __all__ = ["Capability"]
 
-_FIELDS = frozenset({"pipeline", "modelId"})
+_FIELDS = {"pipeline": "pipeline", "modelId": "model_id"}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -38,21 +39,18 @@ class Capability:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 2
+        self = _decode.new(cls)
         try:
-            key = "pipeline"
             value = data["pipeline"]
-            self.pipeline = value if type(value) is str else _decode.text(value)
-            key = "modelId"
+            self.pipeline = value if value.__class__ is str else _decode.text(value)
             value = data["modelId"]
-            self.model_id = value if type(value) is str else _decode.text(value)
+            self.model_id = value if value.__class__ is str else _decode.text(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 2 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

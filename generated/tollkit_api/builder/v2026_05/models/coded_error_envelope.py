@@ -11,7 +11,8 @@ from tollkit_api.runtime import decode as _decode
 
 __all__ = ["CodedErrorEnvelope"]
 
-_FIELDS = frozenset({"error", "error_description", "correlation_id"})
+_FIELDS = {"error": "error", "error_description": "error_description", "correlation_id": "correlation_id"}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -40,32 +41,29 @@ class CodedErrorEnvelope:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 1
+        self = _decode.new(cls)
+        absent = 0
         try:
-            key = "error"
             value = data["error"]
-            self.error = value if type(value) is str else _decode.text(value)
-            key = "error_description"
+            self.error = value if value.__class__ is str else _decode.text(value)
             value = data.get("error_description")
             if value is None:
                 self.error_description = None
+                absent += 1
             else:
-                seen += 1
-                self.error_description = value if type(value) is str else _decode.text(value)
-            key = "correlation_id"
+                self.error_description = value if value.__class__ is str else _decode.text(value)
             value = data.get("correlation_id")
             if value is None:
                 self.correlation_id = None
+                absent += 1
             else:
-                seen += 1
-                self.correlation_id = value if type(value) is str else _decode.text(value)
+                self.correlation_id = value if value.__class__ is str else _decode.text(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) + absent == 3 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

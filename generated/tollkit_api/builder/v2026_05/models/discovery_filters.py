@@ -11,7 +11,14 @@ from tollkit_api.runtime import decode as _decode
 
 __all__ = ["DiscoveryFilters"]
 
-_FIELDS = frozenset({"gpuRamGbMin", "gpuRamGbMax", "priceMax", "maxAvgLatencyMs", "maxSwapRatio"})
+_FIELDS = {
+    "gpuRamGbMin": "gpu_ram_gb_min",
+    "gpuRamGbMax": "gpu_ram_gb_max",
+    "priceMax": "price_max",
+    "maxAvgLatencyMs": "max_avg_latency_ms",
+    "maxSwapRatio": "max_swap_ratio",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -44,50 +51,45 @@ class DiscoveryFilters:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 0
+        self = _decode.new(cls)
+        absent = 0
         try:
-            key = "gpuRamGbMin"
             value = data.get("gpuRamGbMin")
             if value is None:
                 self.gpu_ram_gb_min = None
+                absent += 1
             else:
-                seen += 1
-                self.gpu_ram_gb_min = value if type(value) is float else _decode.number(value)
-            key = "gpuRamGbMax"
+                self.gpu_ram_gb_min = value if value.__class__ is float else _decode.number(value)
             value = data.get("gpuRamGbMax")
             if value is None:
                 self.gpu_ram_gb_max = None
+                absent += 1
             else:
-                seen += 1
-                self.gpu_ram_gb_max = value if type(value) is float else _decode.number(value)
-            key = "priceMax"
+                self.gpu_ram_gb_max = value if value.__class__ is float else _decode.number(value)
             value = data.get("priceMax")
             if value is None:
                 self.price_max = None
+                absent += 1
             else:
-                seen += 1
-                self.price_max = value if type(value) is float else _decode.number(value)
-            key = "maxAvgLatencyMs"
+                self.price_max = value if value.__class__ is float else _decode.number(value)
             value = data.get("maxAvgLatencyMs")
             if value is None:
                 self.max_avg_latency_ms = None
+                absent += 1
             else:
-                seen += 1
-                self.max_avg_latency_ms = value if type(value) is float else _decode.number(value)
-            key = "maxSwapRatio"
+                self.max_avg_latency_ms = value if value.__class__ is float else _decode.number(value)
             value = data.get("maxSwapRatio")
             if value is None:
                 self.max_swap_ratio = None
+                absent += 1
             else:
-                seen += 1
-                self.max_swap_ratio = value if type(value) is float else _decode.number(value)
+                self.max_swap_ratio = value if value.__class__ is float else _decode.number(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) + absent == 5 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

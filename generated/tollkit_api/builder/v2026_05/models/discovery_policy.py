@@ -14,7 +14,8 @@ from .discovery_sort import DiscoverySort
 
 __all__ = ["DiscoveryPolicy"]
 
-_FIELDS = frozenset({"topN", "sortBy", "filters"})
+_FIELDS = {"topN": "top_n", "sortBy": "sort_by", "filters": "filters"}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -42,38 +43,35 @@ class DiscoveryPolicy:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 0
+        self = _decode.new(cls)
+        absent = 0
         try:
-            key = "topN"
             value = data.get("topN")
             if value is None:
                 self.top_n = None
+                absent += 1
             else:
-                seen += 1
-                self.top_n = value if type(value) is int else _decode.integer(value)
-            key = "sortBy"
+                self.top_n = value if value.__class__ is int else _decode.integer(value)
             value = data.get("sortBy")
             if value is None:
                 self.sort_by = None
+                absent += 1
             else:
-                seen += 1
                 self.sort_by = (
-                    _known_DiscoverySort.get(value, value) if type(value) is str else _decode.text(value)
+                    _known_DiscoverySort.get(value, value) if value.__class__ is str else _decode.text(value)
                 )
-            key = "filters"
             value = data.get("filters")
             if value is None:
                 self.filters = None
+                absent += 1
             else:
-                seen += 1
                 self.filters = DiscoveryFilters.from_dict(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) + absent == 3 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

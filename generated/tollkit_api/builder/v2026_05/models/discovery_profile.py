@@ -16,7 +16,16 @@ from .discovery_profile_capability import DiscoveryProfileCapability
 
 __all__ = ["DiscoveryProfile"]
 
-_FIELDS = frozenset({"id", "clientId", "name", "policy", "createdAt", "updatedAt", "capabilities"})
+_FIELDS = {
+    "id": "id",
+    "clientId": "client_id",
+    "name": "name",
+    "policy": "policy",
+    "createdAt": "created_at",
+    "updatedAt": "updated_at",
+    "capabilities": "capabilities",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -52,33 +61,25 @@ class DiscoveryProfile:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 7
+        self = _decode.new(cls)
         try:
-            key = "id"
             value = data["id"]
-            self.id = value if type(value) is str else _decode.text(value)
-            key = "clientId"
+            self.id = value if value.__class__ is str else _decode.text(value)
             value = data["clientId"]
-            self.client_id = value if type(value) is str else _decode.text(value)
-            key = "name"
+            self.client_id = value if value.__class__ is str else _decode.text(value)
             value = data["name"]
-            self.name = value if type(value) is str else _decode.text(value)
-            key = "policy"
+            self.name = value if value.__class__ is str else _decode.text(value)
             value = data["policy"]
             self.policy = None if value is None else DiscoveryPolicy.from_dict(value)
-            key = "createdAt"
             self.created_at = _decode.date_time(data["createdAt"])
-            key = "updatedAt"
             self.updated_at = _decode.date_time(data["updatedAt"])
-            key = "capabilities"
             self.capabilities = _read_capabilities(data["capabilities"])
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 7 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

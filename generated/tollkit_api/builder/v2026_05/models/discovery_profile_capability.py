@@ -13,7 +13,8 @@ from .discovery_policy import DiscoveryPolicy
 
 __all__ = ["DiscoveryProfileCapability"]
 
-_FIELDS = frozenset({"pipeline", "modelId", "discoveryPolicy"})
+_FIELDS = {"pipeline": "pipeline", "modelId": "model_id", "discoveryPolicy": "discovery_policy"}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -42,28 +43,25 @@ class DiscoveryProfileCapability:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 2
+        self = _decode.new(cls)
+        absent = 0
         try:
-            key = "pipeline"
             value = data["pipeline"]
-            self.pipeline = value if type(value) is str else _decode.text(value)
-            key = "modelId"
+            self.pipeline = value if value.__class__ is str else _decode.text(value)
             value = data["modelId"]
-            self.model_id = value if type(value) is str else _decode.text(value)
-            key = "discoveryPolicy"
+            self.model_id = value if value.__class__ is str else _decode.text(value)
             value = data.get("discoveryPolicy")
             if value is None:
                 self.discovery_policy = None
+                absent += 1
             else:
-                seen += 1
                 self.discovery_policy = DiscoveryPolicy.from_dict(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) + absent == 3 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

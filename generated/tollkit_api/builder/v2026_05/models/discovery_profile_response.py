@@ -13,7 +13,8 @@ from .discovery_profile import DiscoveryProfile
 
 __all__ = ["DiscoveryProfileResponse"]
 
-_FIELDS = frozenset({"profiles", "profile"})
+_FIELDS = {"profiles": "profiles", "profile": "profile"}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -41,29 +42,27 @@ class DiscoveryProfileResponse:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 0
+        self = _decode.new(cls)
+        absent = 0
         try:
-            key = "profiles"
             value = data.get("profiles")
             if value is None:
                 self.profiles = None
+                absent += 1
             else:
-                seen += 1
                 self.profiles = _read_profiles(value)
-            key = "profile"
             value = data.get("profile")
             if value is None:
                 self.profile = None
+                absent += 1
             else:
-                seen += 1
                 self.profile = DiscoveryProfile.from_dict(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) + absent == 2 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from tollkit_api.runtime import decode as _decode
 
 __all__ = ["ErrorEnvelope"]
 
-_FIELDS = frozenset({"error"})
+_FIELDS = {"error": "error"}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -35,18 +36,16 @@ class ErrorEnvelope:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 1
+        self = _decode.new(cls)
         try:
-            key = "error"
             value = data["error"]
-            self.error = value if type(value) is str else _decode.text(value)
+            self.error = value if value.__class__ is str else _decode.text(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 1 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

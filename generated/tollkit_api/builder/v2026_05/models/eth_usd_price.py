@@ -13,7 +13,13 @@ from tollkit_api.runtime import encode as _encode
 
 __all__ = ["EthUsdPrice"]
 
-_FIELDS = frozenset({"priceUsd", "source", "observedAt", "isFallback"})
+_FIELDS = {
+    "priceUsd": "price_usd",
+    "source": "source",
+    "observedAt": "observed_at",
+    "isFallback": "is_fallback",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -44,26 +50,21 @@ class EthUsdPrice:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 4
+        self = _decode.new(cls)
         try:
-            key = "priceUsd"
             value = data["priceUsd"]
-            self.price_usd = value if type(value) is float else _decode.number(value)
-            key = "source"
+            self.price_usd = value if value.__class__ is float else _decode.number(value)
             value = data["source"]
-            self.source = value if type(value) is str else _decode.text(value)
-            key = "observedAt"
+            self.source = value if value.__class__ is str else _decode.text(value)
             self.observed_at = _decode.date_time(data["observedAt"])
-            key = "isFallback"
             value = data["isFallback"]
-            self.is_fallback = value if type(value) is bool else _decode.boolean(value)
+            self.is_fallback = value if value.__class__ is bool else _decode.boolean(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 4 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -15,7 +15,14 @@ from .signer_health import SignerHealth
 
 __all__ = ["Health"]
 
-_FIELDS = frozenset({"status", "timestamp", "version", "database", "signer"})
+_FIELDS = {
+    "status": "status",
+    "timestamp": "timestamp",
+    "version": "version",
+    "database": "database",
+    "signer": "signer",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -47,28 +54,22 @@ class Health:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 5
+        self = _decode.new(cls)
         try:
-            key = "status"
             value = data["status"]
-            self.status = value if type(value) is str else _decode.text(value)
-            key = "timestamp"
+            self.status = value if value.__class__ is str else _decode.text(value)
             self.timestamp = _decode.date_time(data["timestamp"])
-            key = "version"
             value = data["version"]
-            self.version = value if type(value) is str else _decode.text(value)
-            key = "database"
+            self.version = value if value.__class__ is str else _decode.text(value)
             value = data["database"]
-            self.database = value if type(value) is str else _decode.text(value)
-            key = "signer"
+            self.database = value if value.__class__ is str else _decode.text(value)
             self.signer = SignerHealth.from_dict(data["signer"])
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 5 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from tollkit_api.runtime import decode as _decode
 
 __all__ = ["PipelineCatalogEntry"]
 
-_FIELDS = frozenset({"id", "name", "models", "regions"})
+_FIELDS = {"id": "id", "name": "name", "models": "models", "regions": "regions"}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -41,30 +42,26 @@ class PipelineCatalogEntry:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 3
+        self = _decode.new(cls)
+        absent = 0
         try:
-            key = "id"
             value = data["id"]
-            self.id = value if type(value) is str else _decode.text(value)
-            key = "name"
+            self.id = value if value.__class__ is str else _decode.text(value)
             value = data["name"]
-            self.name = value if type(value) is str else _decode.text(value)
-            key = "models"
+            self.name = value if value.__class__ is str else _decode.text(value)
             self.models = _read_models(data["models"])
-            key = "regions"
             value = data.get("regions")
             if value is None:
                 self.regions = None
+                absent += 1
             else:
-                seen += 1
                 self.regions = _read_models(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) + absent == 4 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

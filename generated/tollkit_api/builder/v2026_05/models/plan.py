@@ -18,28 +18,27 @@ from .plan_type import PlanType
 
 __all__ = ["Plan"]
 
-_FIELDS = frozenset(
-    {
-        "id",
-        "clientId",
-        "name",
-        "type",
-        "priceAmount",
-        "priceCurrency",
-        "status",
-        "includedUnits",
-        "overageRateWei",
-        "includedUsdMicros",
-        "billingCycle",
-        "discoveryProfileId",
-        "isNetworkDefault",
-        "discoveryExcludedCapabilities",
-        "createdAt",
-        "updatedAt",
-        "discoveryPolicy",
-        "capabilities",
-    }
-)
+_FIELDS = {
+    "id": "id",
+    "clientId": "client_id",
+    "name": "name",
+    "type": "type_",
+    "priceAmount": "price_amount",
+    "priceCurrency": "price_currency",
+    "status": "status",
+    "includedUnits": "included_units",
+    "overageRateWei": "overage_rate_wei",
+    "includedUsdMicros": "included_usd_micros",
+    "billingCycle": "billing_cycle",
+    "discoveryProfileId": "discovery_profile_id",
+    "isNetworkDefault": "is_network_default",
+    "discoveryExcludedCapabilities": "discovery_excluded_capabilities",
+    "createdAt": "created_at",
+    "updatedAt": "updated_at",
+    "discoveryPolicy": "discovery_policy",
+    "capabilities": "capabilities",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -105,79 +104,60 @@ class Plan:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 18
+        self = _decode.new(cls)
         try:
-            key = "id"
             value = data["id"]
-            self.id = value if type(value) is str else _decode.text(value)
-            key = "clientId"
+            self.id = value if value.__class__ is str else _decode.text(value)
             value = data["clientId"]
-            self.client_id = value if type(value) is str else _decode.text(value)
-            key = "name"
+            self.client_id = value if value.__class__ is str else _decode.text(value)
             value = data["name"]
-            self.name = value if type(value) is str else _decode.text(value)
-            key = "type"
+            self.name = value if value.__class__ is str else _decode.text(value)
             value = data["type"]
-            self.type_ = _known_PlanType.get(value, value) if type(value) is str else _decode.text(value)
-            key = "priceAmount"
+            self.type_ = _known_PlanType.get(value, value) if value.__class__ is str else _decode.text(value)
             self.price_amount = _decode.decimal(data["priceAmount"])
-            key = "priceCurrency"
             value = data["priceCurrency"]
-            self.price_currency = value if type(value) is str else _decode.text(value)
-            key = "status"
+            self.price_currency = value if value.__class__ is str else _decode.text(value)
             value = data["status"]
-            self.status = value if type(value) is str else _decode.text(value)
-            key = "includedUnits"
+            self.status = value if value.__class__ is str else _decode.text(value)
             value = data["includedUnits"]
             self.included_units = None if value is None else _decode.decimal(value)
-            key = "overageRateWei"
             value = data["overageRateWei"]
             self.overage_rate_wei = (
                 None
                 if value is None
-                else int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                else int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "includedUsdMicros"
             value = data["includedUsdMicros"]
             self.included_usd_micros = (
                 None
                 if value is None
-                else int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                else int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "billingCycle"
             value = data["billingCycle"]
-            self.billing_cycle = value if type(value) is str else _decode.text(value)
-            key = "discoveryProfileId"
+            self.billing_cycle = value if value.__class__ is str else _decode.text(value)
             value = data["discoveryProfileId"]
             self.discovery_profile_id = (
-                None if value is None else value if type(value) is str else _decode.text(value)
+                None if value is None else value if value.__class__ is str else _decode.text(value)
             )
-            key = "isNetworkDefault"
             value = data["isNetworkDefault"]
-            self.is_network_default = value if type(value) is bool else _decode.boolean(value)
-            key = "discoveryExcludedCapabilities"
+            self.is_network_default = value if value.__class__ is bool else _decode.boolean(value)
             value = data["discoveryExcludedCapabilities"]
             self.discovery_excluded_capabilities = None if value is None else PlanExclusions.from_dict(value)
-            key = "createdAt"
             self.created_at = _decode.date_time(data["createdAt"])
-            key = "updatedAt"
             self.updated_at = _decode.date_time(data["updatedAt"])
-            key = "discoveryPolicy"
             value = data["discoveryPolicy"]
             self.discovery_policy = None if value is None else DiscoveryPolicy.from_dict(value)
-            key = "capabilities"
             self.capabilities = _read_capabilities(data["capabilities"])
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 18 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

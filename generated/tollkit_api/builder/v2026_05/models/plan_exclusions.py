@@ -13,7 +13,8 @@ from .capability import Capability
 
 __all__ = ["PlanExclusions"]
 
-_FIELDS = frozenset({"capabilities"})
+_FIELDS = {"capabilities": "capabilities"}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -37,17 +38,15 @@ class PlanExclusions:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 1
+        self = _decode.new(cls)
         try:
-            key = "capabilities"
             self.capabilities = _read_capabilities(data["capabilities"])
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 1 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

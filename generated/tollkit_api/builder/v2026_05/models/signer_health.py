@@ -11,7 +11,8 @@ from tollkit_api.runtime import decode as _decode
 
 __all__ = ["SignerHealth"]
 
-_FIELDS = frozenset({"status", "reachable", "ethAddress"})
+_FIELDS = {"status": "status", "reachable": "reachable", "ethAddress": "eth_address"}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -40,24 +41,22 @@ class SignerHealth:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 3
+        self = _decode.new(cls)
         try:
-            key = "status"
             value = data["status"]
-            self.status = value if type(value) is str else _decode.text(value)
-            key = "reachable"
+            self.status = value if value.__class__ is str else _decode.text(value)
             value = data["reachable"]
-            self.reachable = value if type(value) is bool else _decode.boolean(value)
-            key = "ethAddress"
+            self.reachable = value if value.__class__ is bool else _decode.boolean(value)
             value = data["ethAddress"]
-            self.eth_address = None if value is None else value if type(value) is str else _decode.text(value)
+            self.eth_address = (
+                None if value is None else value if value.__class__ is str else _decode.text(value)
+            )
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) == 3 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

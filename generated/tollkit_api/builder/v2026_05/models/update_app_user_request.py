@@ -13,7 +13,8 @@ from .user_status import UserStatus
 
 __all__ = ["UpdateAppUserRequest"]
 
-_FIELDS = frozenset({"externalUserId", "email", "status"})
+_FIELDS = {"externalUserId": "external_user_id", "email": "email", "status": "status"}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -41,34 +42,31 @@ class UpdateAppUserRequest:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 1
+        self = _decode.new(cls)
+        absent = 0
         try:
-            key = "externalUserId"
             value = data["externalUserId"]
-            self.external_user_id = value if type(value) is str else _decode.text(value)
-            key = "email"
+            self.external_user_id = value if value.__class__ is str else _decode.text(value)
             value = data.get("email")
             if value is None:
                 self.email = None
+                absent += 1
             else:
-                seen += 1
-                self.email = value if type(value) is str else _decode.text(value)
-            key = "status"
+                self.email = value if value.__class__ is str else _decode.text(value)
             value = data.get("status")
             if value is None:
                 self.status = None
+                absent += 1
             else:
-                seen += 1
                 self.status = (
-                    _known_UserStatus.get(value, value) if type(value) is str else _decode.text(value)
+                    _known_UserStatus.get(value, value) if value.__class__ is str else _decode.text(value)
                 )
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) + absent == 3 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

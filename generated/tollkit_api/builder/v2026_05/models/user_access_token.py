@@ -12,9 +12,16 @@ from tollkit_api.runtime.types import Secret, as_secret
 
 __all__ = ["UserAccessToken"]
 
-_FIELDS = frozenset(
-    {"access_token", "refresh_token", "token_type", "expires_in", "scope", "subject_type", "correlation_id"}
-)
+_FIELDS = {
+    "access_token": "access_token",
+    "refresh_token": "refresh_token",
+    "token_type": "token_type",
+    "expires_in": "expires_in",
+    "scope": "scope",
+    "subject_type": "subject_type",
+    "correlation_id": "correlation_id",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -52,38 +59,31 @@ class UserAccessToken:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 6
+        self = _decode.new(cls)
+        absent = 0
         try:
-            key = "access_token"
             self.access_token = _decode.secret(data["access_token"])
-            key = "refresh_token"
             self.refresh_token = _decode.secret(data["refresh_token"])
-            key = "token_type"
             value = data["token_type"]
-            self.token_type = value if type(value) is str else _decode.text(value)
-            key = "expires_in"
+            self.token_type = value if value.__class__ is str else _decode.text(value)
             value = data["expires_in"]
-            self.expires_in = value if type(value) is int else _decode.integer(value)
-            key = "scope"
+            self.expires_in = value if value.__class__ is int else _decode.integer(value)
             value = data["scope"]
-            self.scope = value if type(value) is str else _decode.text(value)
-            key = "subject_type"
+            self.scope = value if value.__class__ is str else _decode.text(value)
             value = data["subject_type"]
-            self.subject_type = value if type(value) is str else _decode.text(value)
-            key = "correlation_id"
+            self.subject_type = value if value.__class__ is str else _decode.text(value)
             value = data.get("correlation_id")
             if value is None:
                 self.correlation_id = None
+                absent += 1
             else:
-                seen += 1
-                self.correlation_id = value if type(value) is str else _decode.text(value)
+                self.correlation_id = value if value.__class__ is str else _decode.text(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) + absent == 7 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,19 +13,18 @@ from tollkit_api.runtime import encode as _encode
 
 __all__ = ["UsageByPipelineModelRow"]
 
-_FIELDS = frozenset(
-    {
-        "pipeline",
-        "modelId",
-        "requestCount",
-        "networkFeeUsdMicros",
-        "currency",
-        "ownerChargeUsdMicros",
-        "endUserBillableUsdMicros",
-        "networkFeeWei",
-        "networkFeeEth",
-    }
-)
+_FIELDS = {
+    "pipeline": "pipeline",
+    "modelId": "model_id",
+    "requestCount": "request_count",
+    "networkFeeUsdMicros": "network_fee_usd_micros",
+    "currency": "currency",
+    "ownerChargeUsdMicros": "owner_charge_usd_micros",
+    "endUserBillableUsdMicros": "end_user_billable_usd_micros",
+    "networkFeeWei": "network_fee_wei",
+    "networkFeeEth": "network_fee_eth",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -70,78 +69,69 @@ class UsageByPipelineModelRow:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 4
+        self = _decode.new(cls)
+        absent = 0
         try:
-            key = "pipeline"
             value = data["pipeline"]
-            self.pipeline = value if type(value) is str else _decode.text(value)
-            key = "modelId"
+            self.pipeline = value if value.__class__ is str else _decode.text(value)
             value = data["modelId"]
-            self.model_id = value if type(value) is str else _decode.text(value)
-            key = "requestCount"
+            self.model_id = value if value.__class__ is str else _decode.text(value)
             value = data["requestCount"]
-            self.request_count = value if type(value) is int else _decode.integer(value)
-            key = "networkFeeUsdMicros"
+            self.request_count = value if value.__class__ is int else _decode.integer(value)
             value = data["networkFeeUsdMicros"]
             self.network_fee_usd_micros = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "currency"
             value = data.get("currency")
             if value is None:
                 self.currency = None
+                absent += 1
             else:
-                seen += 1
-                self.currency = value if type(value) is str else _decode.text(value)
-            key = "ownerChargeUsdMicros"
+                self.currency = value if value.__class__ is str else _decode.text(value)
             value = data.get("ownerChargeUsdMicros")
             if value is None:
                 self.owner_charge_usd_micros = None
+                absent += 1
             else:
-                seen += 1
                 self.owner_charge_usd_micros = (
-                    int(value)
-                    if type(value) is str and value.isascii() and value.isdigit()
+                    int(value, 10)
+                    if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
-            key = "endUserBillableUsdMicros"
             value = data.get("endUserBillableUsdMicros")
             if value is None:
                 self.end_user_billable_usd_micros = None
+                absent += 1
             else:
-                seen += 1
                 self.end_user_billable_usd_micros = (
-                    int(value)
-                    if type(value) is str and value.isascii() and value.isdigit()
+                    int(value, 10)
+                    if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
-            key = "networkFeeWei"
             value = data.get("networkFeeWei")
             if value is None:
                 self.network_fee_wei = None
+                absent += 1
             else:
-                seen += 1
                 self.network_fee_wei = (
-                    int(value)
-                    if type(value) is str and value.isascii() and value.isdigit()
+                    int(value, 10)
+                    if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
-            key = "networkFeeEth"
             value = data.get("networkFeeEth")
             if value is None:
                 self.network_fee_eth = None
+                absent += 1
             else:
-                seen += 1
                 self.network_fee_eth = _decode.decimal(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) + absent == 9 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,20 +13,19 @@ from .usage_user_type import UsageUserType
 
 __all__ = ["UsageByUserRow"]
 
-_FIELDS = frozenset(
-    {
-        "endUserId",
-        "externalUserId",
-        "requestCount",
-        "userType",
-        "identifier",
-        "currency",
-        "networkFeeUsdMicros",
-        "ownerChargeUsdMicros",
-        "endUserBillableUsdMicros",
-        "feeWei",
-    }
-)
+_FIELDS = {
+    "endUserId": "end_user_id",
+    "externalUserId": "external_user_id",
+    "requestCount": "request_count",
+    "userType": "user_type",
+    "identifier": "identifier",
+    "currency": "currency",
+    "networkFeeUsdMicros": "network_fee_usd_micros",
+    "ownerChargeUsdMicros": "owner_charge_usd_micros",
+    "endUserBillableUsdMicros": "end_user_billable_usd_micros",
+    "feeWei": "fee_wei",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -76,93 +75,83 @@ class UsageByUserRow:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 3
+        self = _decode.new(cls)
+        absent = 0
         try:
-            key = "endUserId"
             value = data["endUserId"]
-            self.end_user_id = value if type(value) is str else _decode.text(value)
-            key = "externalUserId"
+            self.end_user_id = value if value.__class__ is str else _decode.text(value)
             value = data["externalUserId"]
             self.external_user_id = (
-                None if value is None else value if type(value) is str else _decode.text(value)
+                None if value is None else value if value.__class__ is str else _decode.text(value)
             )
-            key = "requestCount"
             value = data["requestCount"]
-            self.request_count = value if type(value) is int else _decode.integer(value)
-            key = "userType"
+            self.request_count = value if value.__class__ is int else _decode.integer(value)
             value = data.get("userType")
             if value is None:
                 self.user_type = None
+                absent += 1
             else:
-                seen += 1
                 self.user_type = (
-                    _known_UsageUserType.get(value, value) if type(value) is str else _decode.text(value)
+                    _known_UsageUserType.get(value, value) if value.__class__ is str else _decode.text(value)
                 )
-            key = "identifier"
             value = data.get("identifier")
             if value is None:
                 self.identifier = None
+                absent += 1
             else:
-                seen += 1
-                self.identifier = value if type(value) is str else _decode.text(value)
-            key = "currency"
+                self.identifier = value if value.__class__ is str else _decode.text(value)
             value = data.get("currency")
             if value is None:
                 self.currency = None
+                absent += 1
             else:
-                seen += 1
-                self.currency = value if type(value) is str else _decode.text(value)
-            key = "networkFeeUsdMicros"
+                self.currency = value if value.__class__ is str else _decode.text(value)
             value = data.get("networkFeeUsdMicros")
             if value is None:
                 self.network_fee_usd_micros = None
+                absent += 1
             else:
-                seen += 1
                 self.network_fee_usd_micros = (
-                    int(value)
-                    if type(value) is str and value.isascii() and value.isdigit()
+                    int(value, 10)
+                    if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
-            key = "ownerChargeUsdMicros"
             value = data.get("ownerChargeUsdMicros")
             if value is None:
                 self.owner_charge_usd_micros = None
+                absent += 1
             else:
-                seen += 1
                 self.owner_charge_usd_micros = (
-                    int(value)
-                    if type(value) is str and value.isascii() and value.isdigit()
+                    int(value, 10)
+                    if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
-            key = "endUserBillableUsdMicros"
             value = data.get("endUserBillableUsdMicros")
             if value is None:
                 self.end_user_billable_usd_micros = None
+                absent += 1
             else:
-                seen += 1
                 self.end_user_billable_usd_micros = (
-                    int(value)
-                    if type(value) is str and value.isascii() and value.isdigit()
+                    int(value, 10)
+                    if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
-            key = "feeWei"
             value = data.get("feeWei")
             if value is None:
                 self.fee_wei = None
+                absent += 1
             else:
-                seen += 1
                 self.fee_wei = (
-                    int(value)
-                    if type(value) is str and value.isascii() and value.isdigit()
+                    int(value, 10)
+                    if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) + absent == 10 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -15,27 +15,26 @@ from .usage_attribution_source import UsageAttributionSource
 
 __all__ = ["UsageEvent"]
 
-_FIELDS = frozenset(
-    {
-        "id",
-        "usageRecordId",
-        "pipeline",
-        "modelId",
-        "gatewayRequestId",
-        "currency",
-        "networkFeeUsdMicros",
-        "platformFeeUsdMicros",
-        "ownerChargeUsdMicros",
-        "endUserBillableUsdMicros",
-        "createdAt",
-        "attributionSource",
-        "paymentMetadataVersion",
-        "pipelineModelConstraintHash",
-        "orchAddress",
-        "upchargePercentBps",
-        "pricingRuleSource",
-    }
-)
+_FIELDS = {
+    "id": "id",
+    "usageRecordId": "usage_record_id",
+    "pipeline": "pipeline",
+    "modelId": "model_id",
+    "gatewayRequestId": "gateway_request_id",
+    "currency": "currency",
+    "networkFeeUsdMicros": "network_fee_usd_micros",
+    "platformFeeUsdMicros": "platform_fee_usd_micros",
+    "ownerChargeUsdMicros": "owner_charge_usd_micros",
+    "endUserBillableUsdMicros": "end_user_billable_usd_micros",
+    "createdAt": "created_at",
+    "attributionSource": "attribution_source",
+    "paymentMetadataVersion": "payment_metadata_version",
+    "pipelineModelConstraintHash": "pipeline_model_constraint_hash",
+    "orchAddress": "orch_address",
+    "upchargePercentBps": "upcharge_percent_bps",
+    "pricingRuleSource": "pricing_rule_source",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -98,109 +97,92 @@ class UsageEvent:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 11
+        self = _decode.new(cls)
+        absent = 0
         try:
-            key = "id"
             value = data["id"]
-            self.id = value if type(value) is str else _decode.text(value)
-            key = "usageRecordId"
+            self.id = value if value.__class__ is str else _decode.text(value)
             value = data["usageRecordId"]
-            self.usage_record_id = value if type(value) is str else _decode.text(value)
-            key = "pipeline"
+            self.usage_record_id = value if value.__class__ is str else _decode.text(value)
             value = data["pipeline"]
-            self.pipeline = value if type(value) is str else _decode.text(value)
-            key = "modelId"
+            self.pipeline = value if value.__class__ is str else _decode.text(value)
             value = data["modelId"]
-            self.model_id = value if type(value) is str else _decode.text(value)
-            key = "gatewayRequestId"
+            self.model_id = value if value.__class__ is str else _decode.text(value)
             value = data["gatewayRequestId"]
-            self.gateway_request_id = value if type(value) is str else _decode.text(value)
-            key = "currency"
+            self.gateway_request_id = value if value.__class__ is str else _decode.text(value)
             value = data["currency"]
-            self.currency = value if type(value) is str else _decode.text(value)
-            key = "networkFeeUsdMicros"
+            self.currency = value if value.__class__ is str else _decode.text(value)
             value = data["networkFeeUsdMicros"]
             self.network_fee_usd_micros = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "platformFeeUsdMicros"
             value = data["platformFeeUsdMicros"]
             self.platform_fee_usd_micros = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "ownerChargeUsdMicros"
             value = data["ownerChargeUsdMicros"]
             self.owner_charge_usd_micros = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "endUserBillableUsdMicros"
             value = data["endUserBillableUsdMicros"]
             self.end_user_billable_usd_micros = (
-                int(value)
-                if type(value) is str and value.isascii() and value.isdigit()
+                int(value, 10)
+                if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
-            key = "createdAt"
             self.created_at = _decode.date_time(data["createdAt"])
-            key = "attributionSource"
             value = data.get("attributionSource")
             if value is None:
                 self.attribution_source = None
+                absent += 1
             else:
-                seen += 1
                 self.attribution_source = (
                     _known_UsageAttributionSource.get(value, value)
-                    if type(value) is str
+                    if value.__class__ is str
                     else _decode.text(value)
                 )
-            key = "paymentMetadataVersion"
             value = data.get("paymentMetadataVersion")
             if value is None:
                 self.payment_metadata_version = None
+                absent += 1
             else:
-                seen += 1
-                self.payment_metadata_version = value if type(value) is str else _decode.text(value)
-            key = "pipelineModelConstraintHash"
+                self.payment_metadata_version = value if value.__class__ is str else _decode.text(value)
             value = data.get("pipelineModelConstraintHash")
             if value is None:
                 self.pipeline_model_constraint_hash = None
+                absent += 1
             else:
-                seen += 1
-                self.pipeline_model_constraint_hash = value if type(value) is str else _decode.text(value)
-            key = "orchAddress"
+                self.pipeline_model_constraint_hash = value if value.__class__ is str else _decode.text(value)
             value = data.get("orchAddress")
             if value is None:
                 self.orch_address = None
+                absent += 1
             else:
-                seen += 1
-                self.orch_address = value if type(value) is str else _decode.text(value)
-            key = "upchargePercentBps"
+                self.orch_address = value if value.__class__ is str else _decode.text(value)
             value = data.get("upchargePercentBps")
             if value is None:
                 self.upcharge_percent_bps = None
+                absent += 1
             else:
-                seen += 1
-                self.upcharge_percent_bps = value if type(value) is int else _decode.integer(value)
-            key = "pricingRuleSource"
+                self.upcharge_percent_bps = value if value.__class__ is int else _decode.integer(value)
             value = data.get("pricingRuleSource")
             if value is None:
                 self.pricing_rule_source = None
+                absent += 1
             else:
-                seen += 1
-                self.pricing_rule_source = value if type(value) is str else _decode.text(value)
+                self.pricing_rule_source = value if value.__class__ is str else _decode.text(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) + absent == 17 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

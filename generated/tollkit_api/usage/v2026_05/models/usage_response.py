@@ -17,7 +17,15 @@ from .usage_totals import UsageTotals
 
 __all__ = ["UsageResponse"]
 
-_FIELDS = frozenset({"clientId", "period", "totals", "byUser", "byPipelineModel", "events"})
+_FIELDS = {
+    "clientId": "client_id",
+    "period": "period",
+    "totals": "totals",
+    "byUser": "by_user",
+    "byPipelineModel": "by_pipeline_model",
+    "events": "events",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -53,43 +61,37 @@ class UsageResponse:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 3
+        self = _decode.new(cls)
+        absent = 0
         try:
-            key = "clientId"
             value = data["clientId"]
-            self.client_id = value if type(value) is str else _decode.text(value)
-            key = "period"
+            self.client_id = value if value.__class__ is str else _decode.text(value)
             self.period = UsagePeriod.from_dict(data["period"])
-            key = "totals"
             self.totals = UsageTotals.from_dict(data["totals"])
-            key = "byUser"
             value = data.get("byUser")
             if value is None:
                 self.by_user = None
+                absent += 1
             else:
-                seen += 1
                 self.by_user = _read_by_user(value)
-            key = "byPipelineModel"
             value = data.get("byPipelineModel")
             if value is None:
                 self.by_pipeline_model = None
+                absent += 1
             else:
-                seen += 1
                 self.by_pipeline_model = _read_by_pipeline_model(value)
-            key = "events"
             value = data.get("events")
             if value is None:
                 self.events = None
+                absent += 1
             else:
-                seen += 1
                 self.events = _read_events(value)
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) + absent == 6 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,17 +11,16 @@ from tollkit_api.runtime import decode as _decode
 
 __all__ = ["UsageTotals"]
 
-_FIELDS = frozenset(
-    {
-        "requestCount",
-        "currency",
-        "networkFeeUsdMicros",
-        "ownerChargeUsdMicros",
-        "platformFeeUsdMicros",
-        "endUserBillableUsdMicros",
-        "totalFeeWei",
-    }
-)
+_FIELDS = {
+    "requestCount": "request_count",
+    "currency": "currency",
+    "networkFeeUsdMicros": "network_fee_usd_micros",
+    "ownerChargeUsdMicros": "owner_charge_usd_micros",
+    "platformFeeUsdMicros": "platform_fee_usd_micros",
+    "endUserBillableUsdMicros": "end_user_billable_usd_micros",
+    "totalFeeWei": "total_fee_wei",
+}
+_NAMES = frozenset(_FIELDS)
 
 
 @attrs.define(kw_only=True, weakref_slot=False)
@@ -63,80 +62,73 @@ class UsageTotals:
         """
         if data.__class__ is not dict:
             data = _decode.mapping(data)
-        self = cls.__new__(cls)
-        key, seen = "", 1
+        self = _decode.new(cls)
+        absent = 0
         try:
-            key = "requestCount"
             value = data["requestCount"]
-            self.request_count = value if type(value) is int else _decode.integer(value)
-            key = "currency"
+            self.request_count = value if value.__class__ is int else _decode.integer(value)
             value = data.get("currency")
             if value is None:
                 self.currency = None
+                absent += 1
             else:
-                seen += 1
-                self.currency = value if type(value) is str else _decode.text(value)
-            key = "networkFeeUsdMicros"
+                self.currency = value if value.__class__ is str else _decode.text(value)
             value = data.get("networkFeeUsdMicros")
             if value is None:
                 self.network_fee_usd_micros = None
+                absent += 1
             else:
-                seen += 1
                 self.network_fee_usd_micros = (
-                    int(value)
-                    if type(value) is str and value.isascii() and value.isdigit()
+                    int(value, 10)
+                    if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
-            key = "ownerChargeUsdMicros"
             value = data.get("ownerChargeUsdMicros")
             if value is None:
                 self.owner_charge_usd_micros = None
+                absent += 1
             else:
-                seen += 1
                 self.owner_charge_usd_micros = (
-                    int(value)
-                    if type(value) is str and value.isascii() and value.isdigit()
+                    int(value, 10)
+                    if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
-            key = "platformFeeUsdMicros"
             value = data.get("platformFeeUsdMicros")
             if value is None:
                 self.platform_fee_usd_micros = None
+                absent += 1
             else:
-                seen += 1
                 self.platform_fee_usd_micros = (
-                    int(value)
-                    if type(value) is str and value.isascii() and value.isdigit()
+                    int(value, 10)
+                    if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
-            key = "endUserBillableUsdMicros"
             value = data.get("endUserBillableUsdMicros")
             if value is None:
                 self.end_user_billable_usd_micros = None
+                absent += 1
             else:
-                seen += 1
                 self.end_user_billable_usd_micros = (
-                    int(value)
-                    if type(value) is str and value.isascii() and value.isdigit()
+                    int(value, 10)
+                    if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
-            key = "totalFeeWei"
             value = data.get("totalFeeWei")
             if value is None:
                 self.total_fee_wei = None
+                absent += 1
             else:
-                seen += 1
                 self.total_fee_wei = (
-                    int(value)
-                    if type(value) is str and value.isascii() and value.isdigit()
+                    int(value, 10)
+                    if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
         except (KeyError, ValueError) as error:
-            raise _decode.failed(error, key) from None
-        if len(data) == seen or _FIELDS.issuperset(data):
+            raise _decode.failed(error, self, _FIELDS) from None
+        if len(data) + absent == 7 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
-            self.additional_properties = _decode.unknown_fields(data, _FIELDS)
+            self.additional_properties = _decode.unknown_fields(data, _NAMES)
         return self
 
     def to_dict(self) -> dict[str, Any]:

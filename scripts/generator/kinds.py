@@ -143,8 +143,7 @@ INT_STRING = Kind(
     json="decimal text of an integer",
     encoder="str({})",
     instance="int",
-    # With its base given, int() asks less about the value: a fifth faster.
-    quick=("value.__class__ is str and value.isascii() and value.isdecimal()", "int(value, 10)"),
+    quick=("value.__class__ is str and value.isascii() and value.isdecimal()", "int(value)"),
 )
 DECIMAL = Kind(
     annotation="Decimal",

@@ -397,6 +397,34 @@ def test_the_query_goes_out_as_the_request_has_it(side: Side) -> None:
     assert server.seen[0].target == "/base/a%2Fb?q=a+b%2Bc%2F%C3%BC&q=%7E*"
 
 
+@pytest.mark.parametrize("scheme", ["http", "HTTP", "Http"])
+def test_a_service_may_refuse_plain_http(side: Side, scheme: str) -> None:
+    credentials = Renewable()
+    with Server() as server:
+        url = server.url.replace("http", scheme)
+        with side.client(url, credentials=credentials, service={"allow_http": False}) as toy:
+            error = failure(side, toy)
+            with pytest.raises(errors.InsecureTransportError):
+                side.do(toy.api.asend(request()) if side.name == "async" else _sent(toy))
+    assert isinstance(error, errors.InsecureTransportError)
+    assert (error.code, error.retryable) == ("insecure_transport", False)
+    assert error.context["operation"] == "getThing"
+    assert server.accepted == 0
+
+
+def _sent(toy: Any) -> Any:
+    return toy.api.send(request())
+
+
+def test_cookies_of_an_answer_are_not_sent_back(side: Side) -> None:
+    """Credentials decide what is sent, and a client may be used for many principals."""
+    cookie = Answer.json({}, set_cookie="session=s3cret; Path=/")
+    with Server(default=cookie) as server, side.client(server.url) as toy:
+        side.do(toy.ask())
+        side.do(toy.ask())
+    assert [seen.headers.get("cookie") for seen in server.seen] == [None, None]
+
+
 # --- success --------------------------------------------------------------------------------------------------
 
 

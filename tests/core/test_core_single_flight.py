@@ -165,6 +165,50 @@ def test_64_tasks_get_one_error_each() -> None:
     assert run.runs == 1
 
 
+def test_the_error_of_one_does_not_disturb_another_who_has_handled_it() -> None:
+    """What leaves a client has its frames cleared, and those of a caller who goes on must not be among them."""
+    flight = Flight()
+    hold = Hold(Answer(404))
+
+    def goes_on(flows: ToyFlows) -> Flow[Any]:
+        try:
+            yield from share(flight, "key", flows.ask)
+        except NotFoundError:
+            return (yield from flows.ask())
+
+    def fails(flows: ToyFlows) -> Flow[Any]:
+        return (yield from share(flight, "key", flows.ask))
+
+    async def main(server: Server) -> None:
+        async with AsyncToy(server.url) as toy:
+            first = asyncio.ensure_future(toy.perform(goes_on))
+            await asyncio.to_thread(server.wait_for, 1)
+            second = asyncio.ensure_future(toy.perform(fails))
+            await asyncio.to_thread(flight.wait_for_followers, 1)
+            hold.release.set()
+            with pytest.raises(NotFoundError):
+                await second
+            await asyncio.to_thread(server.wait_for, 2)
+            later.release.set()
+            assert await first == "second"
+
+    later = Hold(Answer.json("second"))
+    with Server(hold, later) as server:
+        asyncio.run(main(server))
+
+
+def test_the_cause_of_a_shared_error_comes_along() -> None:
+    cause = OSError("disk")
+
+    def broken() -> Any:
+        raise ServerError("broken") from cause
+
+    run = Run(1, broken)
+    with Toy(NOWHERE) as toy:
+        errors = in_threads(2, lambda: toy.perform(run.body))
+    assert [error.__cause__ for error in errors] == [cause, cause]
+
+
 class Awkward(Exception):
     """Cannot be copied by its arguments."""
 

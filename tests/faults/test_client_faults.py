@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from support.pymthouse import Side
-from support.scripted_http import Clock
+from support.scripted_http import Clock, Reply, Script
 from support.server import Hold, Reset, Server
 from tollkit import Timeout
 from tollkit.errors import (
@@ -514,3 +514,19 @@ def test_a_server_that_breaks_every_connection(
             before = len(server.seen)
             failure(side, call)
             assert len(server.seen) - before == attempts
+
+
+def test_an_error_that_is_nested_too_deeply_is_still_one(side: Side) -> None:
+    """However deep: neither reading nor looking through it may end in a RecursionError."""
+    depths = [*range(900, 1000, 3), 5000, 200_000]
+    replies = [
+        Reply(400, {"content-type": "application/json"}, b'{"error":' + b"[" * depth + b"]" * depth + b"}")
+        for depth in depths
+    ]
+    script = Script(replies)
+    settings = {"public_client_id": "app_1", "m2m_client_id": "m2m_1", "m2m_client_secret": "secret"}
+    client = side.made(
+        side.kind(issuer_url="https://p.example/api/v1/oidc", http_client=side.http_client(script), **settings)
+    )
+    for _ in depths:
+        assert failure(side, client.list_app_users).code == "pymthouse_http_error"

@@ -255,6 +255,11 @@ def test_a_login_without_a_client(side: Side, client: Any, pymthouse_sandbox: Py
     with pytest.raises(OAuthError) as unknown:
         side.do(poll(**{**where, "client_id": "app_unknown"}))
     assert unknown.value.error == "invalid_client"
+    for argument in ("client_id", "issuer_url"):
+        with pytest.raises(ArgumentError) as refused:
+            side.do(poll(**{**where, argument: ""}))
+        assert refused.value.argument == argument
+        assert isinstance(refused.value, PmtHouseError)
     with pytest.raises(PmtHouseError, match="only requests to HTTPS are allowed"):
         side.do(poll(**{**where, "allow_insecure_http": False}))
 

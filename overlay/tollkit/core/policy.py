@@ -59,7 +59,7 @@ def settle(
     """
     operation = request.operation
     url = service.base_url + request.url
-    if not service.allow_http and url.startswith("http:"):
+    if not service.allow_http and not url.lower().startswith("https:"):
         raise InsecureTransportError(
             "only requests to HTTPS are allowed",
             hint="Use https, or allow_insecure_http=True in development",

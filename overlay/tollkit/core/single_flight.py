@@ -30,7 +30,11 @@ class Landing:
         """The result, or the error as one that only this caller has: a traceback must not be shared."""
         if self.error is None:
             return self.result
-        raise _twin(self.error) from self.error
+        error = _twin(self.error)
+        # Not the error itself: in its traceback are frames of the caller who ran it, which may have handled it and
+        # go on, and whoever gets the cause of an error may clear them.
+        error.__cause__ = self.error.__cause__
+        raise error
 
 
 @attrs.frozen

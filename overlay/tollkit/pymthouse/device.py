@@ -6,8 +6,6 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from tollkit.pymthouse.errors import PmtHouseError
-
 if TYPE_CHECKING:
     from tollkit.core.http import AsyncHttpClient, HttpClient
     from tollkit.oidc.flows import Cancel
@@ -57,12 +55,11 @@ def poll_device_token(
         OAuthError: The issuer refuses the client or the scope.
         DecodeError: The issuer has no device flow (code `unsupported_grant`), or an answer cannot be used.
     """
-    from tollkit.oidc.client import OidcClient  # here, so that the two small functions above stay light
-    from tollkit.pymthouse.discovery import shared_discovery
+    from tollkit.pymthouse.discovery import issuer_client  # here, so that the two small functions above stay light
 
-    discovery = shared_discovery(issuer_url, allow_insecure_http=allow_insecure_http)
-    with OidcClient(issuer_url, client_id, auth="none", discovery=discovery, http_client=http_client) as client:
-        client.family = PmtHouseError
+    with issuer_client(
+        issuer_url, client_id, allow_insecure_http=allow_insecure_http, http_client=http_client
+    ) as client:
         return client.device_login(on_user_code, scope=scope, cancel=cancel)
 
 
@@ -77,12 +74,9 @@ async def poll_device_token_async(
     http_client: AsyncHttpClient | None = None,
 ) -> TokenResponse:
     """`poll_device_token` as a coroutine; `on_user_code` may be one too."""
-    from tollkit.oidc.client import AsyncOidcClient
-    from tollkit.pymthouse.discovery import shared_discovery
+    from tollkit.pymthouse.discovery import async_issuer_client
 
-    discovery = shared_discovery(issuer_url, allow_insecure_http=allow_insecure_http)
-    async with AsyncOidcClient(
-        issuer_url, client_id, auth="none", discovery=discovery, http_client=http_client
+    async with async_issuer_client(
+        issuer_url, client_id, allow_insecure_http=allow_insecure_http, http_client=http_client
     ) as client:
-        client.family = PmtHouseError
         return await client.device_login(on_user_code, scope=scope, cancel=cancel)

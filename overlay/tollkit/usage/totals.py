@@ -151,16 +151,16 @@ def _add(found: _Found, rows: Iterable[tuple[Any, ...]], wide: int, group: str, 
             sums = found[key] = _Sums()
         requests, currency, *values = row[wide:]
         place = f"{group}[{index - 1}]"
-        sums.count += requests if type(requests) is int else count(requests, f"{place}.requestCount")
+        summed = sums.values
+        summed[0] += requests if type(requests) is int else count(requests, f"{place}.requestCount")
         if currency and currency != sums.currency:
             sums.currency = _one_currency(sums.currency, currency, f"{place}.currency")
-        amounts = sums.amounts
-        for at, value in enumerate(values):
+        for at, value in enumerate(values, 1):
             if value:
                 whole = value if type(value) is int else parse_integer(value)
                 if whole is None:
-                    raise unreadable(value, f"{place}.{wire_name(AMOUNTS[at])}")
-                amounts[at] += whole
+                    raise unreadable(value, f"{place}.{wire_name(AMOUNTS[at - 1])}")
+                summed[at] += whole
     return index - first
 
 
@@ -185,38 +185,46 @@ def _add_typed(found: _Found, rows: list[Any], keys: tuple[str, ...], fields: tu
             return False
         if types:
             columns[at] = [value or 0 for value in values] if None in values else values
-    users = list(zip(*(map(attrgetter(key), rows) for key in keys), strict=True))
+    # of one field the values themselves: 50,000 tuples would keep the garbage collector busy
+    users = list(map(attrgetter(*keys), rows))
+    key_of = {user: (user,) if len(keys) == 1 else user for user in dict.fromkeys(users)}
     currencies = set(map(attrgetter("currency"), rows))
-    owners = {user: found.get(user) or _Sums() for user in dict.fromkeys(users)}
+    owners = {user: found.get(key) or _Sums() for user, key in key_of.items()}
     if len(currencies | {sums.currency for sums in owners.values() if sums.currency}) != 1 or None in currencies:
         return False
-    found.update(owners)
-    for sums in owners.values():
+    for user, sums in owners.items():
+        found[key_of[user]] = sums
         (sums.currency,) = currencies
-    if 0 in columns:
-        for sums, value in zip(map(owners.__getitem__, users), columns.pop(0), strict=True):
-            sums.count += value
-    amounts_of = {user: sums.amounts for user, sums in owners.items()}
-    targets = list(map(amounts_of.__getitem__, users))
-    for at, column in columns.items():
-        for amounts, value in zip(targets, column, strict=True):
-            amounts[at - 1] += value
+    values_of = {user: sums.values for user, sums in owners.items()}
+    targets = list(map(values_of.__getitem__, users))
+    if len(columns) == 4:  # a count and three amounts, as the platforms send them: one pass for all
+        (a, b, c, d), (first, second, third, fourth) = columns.keys(), columns.values()
+        for target, one, two, three, four in zip(targets, first, second, third, fourth, strict=True):
+            target[a] += one
+            target[b] += two
+            target[c] += three
+            target[d] += four
+    else:
+        for at, column in columns.items():
+            for target, value in zip(targets, column, strict=True):
+                target[at] += value
     return True
 
 
 class _Sums:
-    """A sum in the making."""
+    """A sum in the making: the count, then the amounts."""
 
-    __slots__ = ("amounts", "count", "currency")
+    __slots__ = ("currency", "values")
 
     def __init__(self) -> None:
-        self.count = 0
         self.currency: str | None = None
-        self.amounts = [0] * len(AMOUNTS)
+        self.values = [0] * (1 + len(AMOUNTS))
 
     def total(self) -> UsageTotals:
         return UsageTotals(
-            request_count=self.count, currency=self.currency, **dict(zip(AMOUNTS, self.amounts, strict=True))
+            request_count=self.values[0],
+            currency=self.currency,
+            **dict(zip(AMOUNTS, self.values[1:], strict=True)),
         )
 
 

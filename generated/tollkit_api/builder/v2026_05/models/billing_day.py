@@ -48,7 +48,7 @@ class BillingDay:
             self.request_count = value if value.__class__ is int else _decode.integer(value)
             value = data["feeWei"]
             self.fee_wei = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )

@@ -45,7 +45,7 @@ class BillingOverage:
             self.overage_units = _decode.decimal(data["overageUnits"])
             value = data["overageWei"]
             self.overage_wei = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )

@@ -66,33 +66,33 @@ class BillingOwnerCost:
         try:
             value = data["networkFeeWei"]
             self.network_fee_wei = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
             self.network_fee_eth = _decode.decimal(data["networkFeeEth"])
             value = data["networkFeeUsdMicros"]
             self.network_fee_usd_micros = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
             value = data["platformFeeUsdMicros"]
             self.platform_fee_usd_micros = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
             value = data["ownerChargeWei"]
             self.owner_charge_wei = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
             self.owner_charge_eth = _decode.decimal(data["ownerChargeEth"])
             value = data["ownerChargeUsdMicros"]
             self.owner_charge_usd_micros = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )

@@ -74,26 +74,26 @@ class BillingPipelineModelRow:
             self.request_count = value if value.__class__ is int else _decode.integer(value)
             value = data["networkFeeWei"]
             self.network_fee_wei = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
             self.network_fee_eth = _decode.decimal(data["networkFeeEth"])
             value = data["networkFeeUsdMicros"]
             self.network_fee_usd_micros = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
             value = data["ownerChargeUsdMicros"]
             self.owner_charge_usd_micros = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
             value = data["endUserBillableUsdMicros"]
             self.end_user_billable_usd_micros = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )

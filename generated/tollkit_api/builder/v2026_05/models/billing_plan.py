@@ -89,7 +89,7 @@ class BillingPlan:
             self.overage_rate_wei = (
                 None
                 if value is None
-                else int(value, 10)
+                else int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
@@ -97,7 +97,7 @@ class BillingPlan:
             self.included_usd_micros = (
                 None
                 if value is None
-                else int(value, 10)
+                else int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )

@@ -55,25 +55,25 @@ class BillingRetail:
         try:
             value = data["endUserBillableUsdMicros"]
             self.end_user_billable_usd_micros = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
             value = data["includedUsdMicros"]
             self.included_usd_micros = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
             value = data["consumedIncludedUsdMicros"]
             self.consumed_included_usd_micros = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
             value = data["remainingIncludedUsdMicros"]
             self.remaining_included_usd_micros = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )

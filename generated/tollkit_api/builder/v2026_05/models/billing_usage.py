@@ -55,7 +55,7 @@ class BillingUsage:
             self.request_count = value if value.__class__ is int else _decode.integer(value)
             value = data["totalFeeWei"]
             self.total_fee_wei = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )

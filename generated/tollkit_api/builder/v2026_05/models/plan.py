@@ -125,7 +125,7 @@ class Plan:
             self.overage_rate_wei = (
                 None
                 if value is None
-                else int(value, 10)
+                else int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
@@ -133,7 +133,7 @@ class Plan:
             self.included_usd_micros = (
                 None
                 if value is None
-                else int(value, 10)
+                else int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )

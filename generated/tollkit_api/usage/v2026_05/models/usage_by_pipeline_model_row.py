@@ -80,7 +80,7 @@ class UsageByPipelineModelRow:
             self.request_count = value if value.__class__ is int else _decode.integer(value)
             value = data["networkFeeUsdMicros"]
             self.network_fee_usd_micros = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
@@ -96,7 +96,7 @@ class UsageByPipelineModelRow:
                 absent += 1
             else:
                 self.owner_charge_usd_micros = (
-                    int(value, 10)
+                    int(value)
                     if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
@@ -106,7 +106,7 @@ class UsageByPipelineModelRow:
                 absent += 1
             else:
                 self.end_user_billable_usd_micros = (
-                    int(value, 10)
+                    int(value)
                     if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
@@ -116,7 +116,7 @@ class UsageByPipelineModelRow:
                 absent += 1
             else:
                 self.network_fee_wei = (
-                    int(value, 10)
+                    int(value)
                     if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )

@@ -112,7 +112,7 @@ class UsageByUserRow:
                 absent += 1
             else:
                 self.network_fee_usd_micros = (
-                    int(value, 10)
+                    int(value)
                     if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
@@ -122,7 +122,7 @@ class UsageByUserRow:
                 absent += 1
             else:
                 self.owner_charge_usd_micros = (
-                    int(value, 10)
+                    int(value)
                     if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
@@ -132,7 +132,7 @@ class UsageByUserRow:
                 absent += 1
             else:
                 self.end_user_billable_usd_micros = (
-                    int(value, 10)
+                    int(value)
                     if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
@@ -142,7 +142,7 @@ class UsageByUserRow:
                 absent += 1
             else:
                 self.fee_wei = (
-                    int(value, 10)
+                    int(value)
                     if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )

@@ -114,25 +114,25 @@ class UsageEvent:
             self.currency = value if value.__class__ is str else _decode.text(value)
             value = data["networkFeeUsdMicros"]
             self.network_fee_usd_micros = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
             value = data["platformFeeUsdMicros"]
             self.platform_fee_usd_micros = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
             value = data["ownerChargeUsdMicros"]
             self.owner_charge_usd_micros = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )
             value = data["endUserBillableUsdMicros"]
             self.end_user_billable_usd_micros = (
-                int(value, 10)
+                int(value)
                 if value.__class__ is str and value.isascii() and value.isdecimal()
                 else _decode.int_string(value)
             )

@@ -79,7 +79,7 @@ class UsageTotals:
                 absent += 1
             else:
                 self.network_fee_usd_micros = (
-                    int(value, 10)
+                    int(value)
                     if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
@@ -89,7 +89,7 @@ class UsageTotals:
                 absent += 1
             else:
                 self.owner_charge_usd_micros = (
-                    int(value, 10)
+                    int(value)
                     if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
@@ -99,7 +99,7 @@ class UsageTotals:
                 absent += 1
             else:
                 self.platform_fee_usd_micros = (
-                    int(value, 10)
+                    int(value)
                     if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
@@ -109,7 +109,7 @@ class UsageTotals:
                 absent += 1
             else:
                 self.end_user_billable_usd_micros = (
-                    int(value, 10)
+                    int(value)
                     if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )
@@ -119,7 +119,7 @@ class UsageTotals:
                 absent += 1
             else:
                 self.total_fee_wei = (
-                    int(value, 10)
+                    int(value)
                     if value.__class__ is str and value.isascii() and value.isdecimal()
                     else _decode.int_string(value)
                 )

@@ -61,7 +61,9 @@ def test_the_other_forms() -> None:
     assert requests.client_credentials_request(TOKEN, BASIC, scope="a b").content == (
         b"scope=a+b&grant_type=client_credentials"
     )
-    assert requests.client_credentials_request(TOKEN, BASIC, scope="").content == b"grant_type=client_credentials"
+    assert requests.client_credentials_request(TOKEN, BASIC, scope="").content == (
+        b"scope=&grant_type=client_credentials"
+    )
     assert requests.refresh_request(TOKEN, PUBLIC, "r", scope="a").content == (
         b"refresh_token=r&scope=a&grant_type=refresh_token&client_id=app"
     )
@@ -128,3 +130,14 @@ def test_nothing_shows_a_secret() -> None:
     shown += repr(requests.device_token_request(TOKEN, BASIC, "the-device-code"))
     assert "s3cret" not in shown
     assert "the-device-code" not in shown
+
+
+def test_an_empty_scope_is_sent_where_it_asks_for_none() -> None:
+    """Sheet of PymtHouse's client, section 7: `issueMachineAccessToken("")` sends an empty `scope`."""
+    auth = ClientSecretPost("id", "s3cret")
+    request = requests.client_credentials_request("https://issuer.example/token", auth, scope="")
+    assert request.content is not None
+    assert request.content.startswith(b"scope=&grant_type=client_credentials")
+    exchange = requests.refresh_request("https://issuer.example/token", auth, "token", scope="")
+    assert exchange.content is not None
+    assert b"scope" not in exchange.content

@@ -72,13 +72,14 @@ def client_credentials_request(
     Args:
         token_endpoint: Where to send it.
         auth: The client's proof.
-        scope: Scopes, separated by spaces.
+        scope: Scopes, separated by spaces; an empty text is sent as such and asks for none.
         resource: Resource indicators (RFC 8707 section 2).
         audience: Names of the services that the token is for.
         extra: Further form fields.
     """
     fields = {"scope": scope, "resource": resource, "audience": audience}
-    return _form(CLIENT_CREDENTIALS, token_endpoint, auth, fields, extra, urns.CLIENT_CREDENTIALS_GRANT)
+    grant = urns.CLIENT_CREDENTIALS_GRANT
+    return _form(CLIENT_CREDENTIALS, token_endpoint, auth, fields, extra, grant, empty=("scope",))
 
 
 def token_exchange_request(
@@ -216,8 +217,13 @@ def _form(
     fields: Mapping[str, Any],
     extra: Extra | None = None,
     grant_type: str | None = None,
+    empty: tuple[str, ...] = (),
 ) -> Request:
-    given = {name: value for name, value in {**fields, **(extra or {})}.items() if value not in (None, "")}
+    given = {
+        name: value
+        for name, value in {**fields, **(extra or {})}.items()
+        if value not in (None, "") or (value == "" and name in empty)
+    }
     if grant_type:
         given.pop("grant_type", None)
         given["grant_type"] = grant_type

@@ -224,7 +224,7 @@ class PymtHouseFlows(Flows):
         The token is kept and handed out again until it is about to expire; `expires_in` counts down.
 
         Args:
-            scope: Scopes, separated by spaces.
+            scope: Scopes, separated by spaces; an empty text asks for none.
             force: Ask for a new token even if a kept one is good.
 
         Raises:

@@ -68,6 +68,7 @@ class UsageTotals:
         return {"requestCount": self.request_count, "currency": self.currency, **named}
 
 
+_NONE = type(None)
 _Found: TypeAlias = "dict[tuple[Any, ...], _Sums]"
 
 
@@ -180,11 +181,11 @@ def _add_typed(found: _Found, rows: list[Any], keys: tuple[str, ...], fields: tu
     columns: dict[int, list[int]] = {}
     for at, name in enumerate((fields[0], *fields[2:])):
         values = list(map(attrgetter(name), rows)) if name in known else []
-        types = set(map(type, values)) - {type(None)}
-        if not types <= {int} or (at == 0 and None in values):
+        types: set[type] = set(map(type, values))
+        if not types <= {int, _NONE} or (at == 0 and _NONE in types):
             return False
-        if types:
-            columns[at] = [value or 0 for value in values] if None in values else values
+        if int in types:
+            columns[at] = [value or 0 for value in values] if _NONE in types else values
     # of one field the values themselves: 50,000 tuples would keep the garbage collector busy
     users = list(map(attrgetter(*keys), rows))
     key_of = {user: (user,) if len(keys) == 1 else user for user in dict.fromkeys(users)}

@@ -21,7 +21,7 @@ from tollkit.pymthouse.errors import family
 from tollkit.pymthouse.js_date import parse_js_date
 from tollkit.pymthouse.js_text import trim
 from tollkit.usage.amounts import integer_text, parse_integer
-from tollkit.usage.rows import field, groups, is_answer, read, wire_name
+from tollkit.usage.rows import field, groups, is_answer, read, where, wire_name
 from tollkit.usage.totals import count, unreadable
 
 if TYPE_CHECKING:
@@ -233,10 +233,9 @@ def _sums_of(rows: Iterable[object], external_user_id: str, *amounts: str) -> tu
     requests = 0
     currency = "USD"
     sums = [0] * len(amounts)
-    wanted = read(rows, "external_user_id", "request_count", "currency", *amounts)
-    for index, (owner, number, told, *values) in enumerate(wanted):
-        if owner != external_user_id:
-            continue
+    places = where(rows, "external_user_id", external_user_id)
+    wanted = read((row for _, row in places), "request_count", "currency", *amounts)
+    for (index, _), (number, told, *values) in zip(places, wanted, strict=True):
         requests += number if type(number) is int else count(number, f"by_user[{index}].requestCount")
         currency = told or currency
         for at, value in enumerate(values):

@@ -18,7 +18,7 @@ from tollkit.usage.amounts import parse_integer, shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Group", "field", "groups", "is_answer", "read", "to_rows", "wire_name"]
+__all__ = ["Group", "field", "groups", "is_answer", "read", "to_rows", "where", "wire_name"]
 
 Group = Literal["by_user", "by_pipeline_model", "events"]
 GROUPS: tuple[Group, ...] = ("by_user", "by_pipeline_model", "events")
@@ -53,6 +53,23 @@ def read(rows: Iterable[object], *names: str) -> Iterator[tuple[Any, ...]]:
             if getter is None:
                 raise ArgumentError(f"rows[{index}]", f"must be a mapping or a model, not {kind.__name__}")
         yield getter(row)
+
+
+def where(rows: Iterable[object], name: str, value: object) -> list[tuple[int, object]]:
+    """The rows whose field is this value, each with its index.
+
+    Raises:
+        ArgumentError: A row is neither a mapping nor an object with fields.
+    """
+    listed = list(rows)
+    kinds = set(map(type, listed))
+    kind = kinds.pop() if len(kinds) == 1 else None
+    found: Iterable[Any]
+    if kind is not None and attrs.has(kind) and name in attrs.fields_dict(kind):
+        found = map(attrgetter(name), listed)
+    else:
+        found = (one for one, _ in read(listed, name, name))
+    return [(index, listed[index]) for index, one in enumerate(found) if one == value]
 
 
 @lru_cache(maxsize=64)

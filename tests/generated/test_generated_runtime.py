@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ast
 import copy
 import json
@@ -14,6 +15,8 @@ import attrs
 import pytest
 
 import tollkit_api.runtime as runtime
+from tollkit_api.runtime.collector import paused
+from tollkit_api.runtime import decode
 from tollkit_api.runtime import UNSET, Operation, Request, Response, Secret, Unset
 from tollkit_api.runtime.preview import preview
 
@@ -92,3 +95,32 @@ def test_http_comes_with_the_first_request():
 )
 def test_previews_of_hostile_bodies_are_short(hard: bytes):
     assert len(preview(hard)) <= 200
+
+
+def test_the_collector_pauses_for_a_long_list_and_comes_back() -> None:
+    seen: list[bool] = []
+
+    def watch(value: object) -> object:
+        seen.append(gc.isenabled())
+        if value == "bad":
+            raise decode.mistyped("string", value)
+        return value
+
+    read = decode.list_of(watch)
+    assert gc.isenabled()
+    read([1] * 5)
+    read([1] * 1_000)
+    assert seen == [True] * 5 + [False] * 1_000
+    with pytest.raises(decode.DecodeError):
+        read(["bad"] * 1_000)
+    assert gc.isenabled()
+
+
+def test_a_collector_that_the_program_has_switched_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with paused(), paused():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollkit.errors import ArgumentError
@@ -204,3 +204,37 @@ def test_only_what_bigint_takes_is_a_number(text: str) -> None:
     assert parse_integer("1_000") is None
     assert parse_integer(" \u2003\ufeff") == 0
     assert parse_integer("\x1f1") is None
+
+
+amounts = st.one_of(
+    st.none(), st.sampled_from(["", "-3", " 4", "1_0", "٣", "7.5", True, 1.0, 2.5]), st.integers(0).map(str)
+)
+
+
+@settings(max_examples=500)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"externalUserId": st.sampled_from(["a", "b", None]), "requestCount": st.integers(0, 9)},
+            optional={
+                "currency": st.sampled_from(["USD", "USD", "EUR", None]),
+                "networkFeeUsdMicros": amounts,
+                "feeWei": amounts,
+            },
+        ),
+        max_size=6,
+    )
+)
+def test_a_whole_answer_sums_as_its_rows_one_by_one(rows: list[dict[str, Any]]) -> None:
+    """An answer of one kind of rows is summed by columns, a mixed iterable row by row: the same sums and errors."""
+
+    class Other(dict[str, Any]):
+        """Not exactly a dict, so that columns are not tried."""
+
+    def outcome(source: object) -> object:
+        try:
+            return by_user(source)
+        except ArgumentError as error:
+            return error.message
+
+    assert outcome({"byUser": rows}) == outcome({"byUser": [Other(row) for row in rows]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .collector import paused
 from .errors import DecodeError, UnexpectedStatus
 from .operation import Response
 from .preview import preview
@@ -50,7 +51,10 @@ def load_json(content: bytes) -> Any:
         raise DecodeError("JSON", "an empty body")
     try:
         text = content.decode("utf-8-sig")
-        return _decode_unique(text) if len(content) <= _UNIQUE_UP_TO else _decode_big(text)
+        if len(content) <= _UNIQUE_UP_TO:
+            return _decode_unique(text)
+        with paused():
+            return _decode_big(text)
     except DecodeError:
         raise
     except UnicodeDecodeError:

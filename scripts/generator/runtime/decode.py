@@ -14,6 +14,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, NoReturn, TypeGuard, TypeVar, cast
 
+from .collector import paused
 from .enums import OpenEnum
 from .errors import DecodeError
 from .types import Secret
@@ -81,6 +82,7 @@ NO_FIELDS: Final[Mapping[str, Any]] = _NoFields()
 new = object.__new__
 """What `from_dict` makes its object with; bound once, since it stands in the path of every row."""
 
+_MANY = 1_000  # items of a list from which the collector's looks are worth a pause
 _INT_STRING = re.compile(r"-?[0-9]+", re.ASCII)
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,6})?", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
@@ -294,7 +296,10 @@ def list_of(decode: Decoder[T]) -> Decoder[list[T]]:
         if not _is_array(value):
             raise mistyped("array", value)
         try:
-            return [decode(item) for item in value]
+            if len(value) < _MANY:
+                return [decode(item) for item in value]
+            with paused():
+                return [decode(item) for item in value]
         except DecodeError:
             return _step_by_step(decode, value)  # again, for the index of the first bad item
 

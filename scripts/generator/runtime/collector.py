@@ -1,0 +1,37 @@
+"""The garbage collector's pause while many objects are made at once.
+
+Python's collector looks for cycles each time that some hundred objects more were made than freed. Rows of an answer
+make no cycles, so that those looks, which take a quarter of the time of reading 50,000 rows, find nothing. The pause
+counts its users, ends with the last of them, and leaves a collector alone that somebody else has switched off.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["paused"]
+
+_lock = threading.Lock()
+_users = 0
+_was_on = False
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """A block in which no cycles are looked for; only for work that makes none and waits for nothing."""
+    global _users, _was_on  # noqa: PLW0603 - the collector itself is global
+    with _lock:
+        if _users == 0:
+            _was_on = gc.isenabled()
+            gc.disable()
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0 and _was_on:
+                gc.enable()

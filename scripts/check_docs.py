@@ -16,14 +16,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^(?P<indent> *)```python(?P<how>[^\n]*)\n(?P<code>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL)
 PRELUDE = """
-import asyncio, inspect, os, types, warnings
+import asyncio, builtins, inspect, os, types, warnings
 warnings.simplefilter("error")
 from tollkit.sandbox import Sandbox
 _sandbox = Sandbox()
 _sandbox.start()
 _sandbox.pymthouse.demo_data()
-os.environ.update(_sandbox.pymthouse.env())
-_names = {"__name__": "__main__"}
+_sandbox.tokenite.demo_data()
+os.environ.update({**_sandbox.pymthouse.env(), **_sandbox.tokenite.env()})
+_names = {"__name__": "__main__", "__builtins__": builtins}
 _loop = asyncio.new_event_loop()
 
 def exec_snippet(code, where):

@@ -28,6 +28,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "tollkit.errors", "tollkit.secrets", "tollkit.core", "tollkit.oidc", "tollkit.usage",
         "tollkit_api.runtime", "tollkit_api.shapes", "tollkit_api.builder", "tollkit_api.usage",
     ),
+    "tollkit.tokenite": (
+        "tollkit.errors", "tollkit.secrets", "tollkit.core", "tollkit_api.runtime", "tollkit_api.shapes",
+        "tollkit_api.tokenite",
+    ),
     "tollkit.sandbox": ("tollkit", "tollkit_api"),
     "tollkit.cli": ("tollkit", "tollkit_api"),
     "tollkit_api": ("tollkit_api",),

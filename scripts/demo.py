@@ -1,4 +1,4 @@
-"""`make demo`: PymtHouse's whole job against an embedded sandbox, one line a step.
+"""`make demo`: the whole job of each platform against an embedded sandbox, one line a step.
 
 Every line is a call of the public client over real HTTP; nothing leaves this machine.
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 import sys
 from decimal import Decimal
 
-from tollkit import PymtHouse
+from tollkit import PymtHouse, Tokenite, TokeniteAdmin
 from tollkit.oidc import DeviceAuthorization
 from tollkit.pymthouse import ManifestCache
 from tollkit.pymthouse.usage import get_utc_calendar_month_iso_bounds
-from tollkit.sandbox import Sandbox
+from tollkit.sandbox import Person, Sandbox
+from tollkit.tokenite import CallbackSuccess, FundingNeeded, ProxyError, parse_callback
 
 BOLD, DIM, GREEN, RESET = ("\033[1m", "\033[2m", "\033[32m", "\033[0m") if sys.stdout.isatty() else ("",) * 4
 
@@ -71,11 +72,60 @@ def pymthouse(sandbox: Sandbox) -> None:
         step("manifest asked for again", f"{again.status}: not modified, nothing sent twice")
 
 
+def tokenite(sandbox: Sandbox) -> None:
+    """Everything that an app does with Tokenite."""
+    place, person = sandbox.tokenite, Person()
+    print(f"\n{BOLD}Tokenite{RESET} {DIM}a wallet of AI keys for each user, here at {place.base_url}{RESET}\n")
+    question = {
+        "model": "claude-haiku-4-5",
+        "max_tokens": 100,
+        "messages": [{"role": "user", "content": "Name three rivers."}],
+    }
+    with (
+        Tokenite.from_env(place.env()) as client,
+        TokeniteAdmin.from_env(place.env()) as admin,
+    ):
+        asked = client.get_authorize_url(suggested_budget="0.01")
+        step("user is sent to sign in", f"{asked.url.partition('?')[0]}, state {asked.state[:8]}...")
+        came_back = person.approve(asked.url)  # what the user does in the browser
+        outcome = parse_callback(came_back, asked.state)
+        assert isinstance(outcome, CallbackSuccess)
+        step("user is back", f"{came_back.partition('?')[0]} with a {outcome.code!r}")
+        token = client.exchange_code(outcome.code).access_token
+        step("code exchanged", f"{token!r} ({place.connection(token).budget_limit} USD)")
+
+        context = client.get_access_context(token)
+        models = [model for model in context.models if model.callable_now]
+        step("access context", f"{context.user.email}, {len(context.providers)} providers, {len(models)} models")
+
+        result = client.call(token, "anthropic", "/v1/messages", question).raise_for_error()
+        assert result.usage is not None
+        used = f"{result.usage.input_tokens} tokens in, {result.usage.output_tokens} out"
+        step("model called", f"{result.model}: {used}, {place.spent(token)} USD")
+
+        place.set_budget(token, place.spent(token))
+        refused = client.call(token, "anthropic", "/v1/messages", question)
+        assert isinstance(refused, ProxyError)
+        step("budget is empty", f"{refused.status} {refused.code}: {refused.message}")
+
+        def top_up(needed: FundingNeeded) -> bool:
+            person.top_up(needed.top_up.url, "1.00")  # what the user does in the browser
+            return True
+
+        again = client.call_with_recovery(token, "anthropic", "/v1/messages", question, on_funding_needed=top_up)
+        step("topped up, called again", f"ok: {again.ok}, limit now {place.connection(token).budget_limit} USD")
+
+        (app,) = admin.apps.list()
+        costs = sum(row.cost_usd for row in admin.spending.iterate(app_id=app.id))
+        step("operator looks at spending", f"{app.name}: {costs} USD")
+
+
 def main() -> None:
     """Run the tour."""
     with Sandbox() as sandbox:
         sandbox.pymthouse.demo_data()
         pymthouse(sandbox)
+        tokenite(sandbox)
     print(f"\n{DIM}Next: the README's quick starts, or `tollkit sandbox` to have this server to yourself.{RESET}\n")
 
 

@@ -470,7 +470,12 @@ def bad_format(schema: Json, pointer: Pointer) -> Iterator[Slip]:
     kinds = schema.get("type", [])
     if name not in KNOWN_FORMATS:
         yield (*pointer, "format"), f"unknown format {name!r}; known: {', '.join(sorted(KNOWN_FORMATS))}"
-    elif "string" not in ([kinds] if isinstance(kinds, str) else kinds):
+        return
+    kinds = {kinds} if isinstance(kinds, str) else set(kinds)
+    if name == "decimal" and "number" in kinds:
+        if not kinds <= {"number", "null"}:
+            yield (*pointer, "format"), "a decimal is a number or a string, not either"
+    elif "string" not in kinds:
         yield (*pointer, "format"), f"{name!r} is a format of strings"
 
 

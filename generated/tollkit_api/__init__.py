@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from . import builder as builder
     from . import runtime as runtime
     from . import shapes as shapes
+    from . import tokenite as tokenite
     from . import usage as usage
 else:
     from tollkit_api.runtime.lazy import resolve
@@ -26,6 +27,7 @@ __all__ = [
     "builder",
     "runtime",
     "shapes",
+    "tokenite",
     "usage",
 ]
 
@@ -33,5 +35,6 @@ _HOME = {
     "builder": "builder",
     "runtime": "runtime",
     "shapes": "shapes",
+    "tokenite": "tokenite",
     "usage": "usage",
 }

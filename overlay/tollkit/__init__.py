@@ -1,6 +1,6 @@
 """tollkit: the Python SDK for platforms on which applications meter, sell and pay for AI work.
 
-    from tollkit import PymtHouse
+    from tollkit import PymtHouse, Tokenite
 
 Nothing is imported before it is used.
 """
@@ -14,17 +14,35 @@ if TYPE_CHECKING:
     from tollkit.errors import TollkitError
     from tollkit.pymthouse.client import AsyncPymtHouse, PymtHouse
     from tollkit.secrets import Secret
+    from tollkit.tokenite.admin import AsyncTokeniteAdmin, TokeniteAdmin
+    from tollkit.tokenite.client import AsyncTokenite, Tokenite
 
 __version__ = "0.1.0"
 
-__all__ = ["AsyncPymtHouse", "Connection", "PymtHouse", "Secret", "Timeout", "TollkitError", "__version__"]
+__all__ = [
+    "AsyncPymtHouse",
+    "AsyncTokenite",
+    "AsyncTokeniteAdmin",
+    "Connection",
+    "PymtHouse",
+    "Secret",
+    "Timeout",
+    "Tokenite",
+    "TokeniteAdmin",
+    "TollkitError",
+    "__version__",
+]
 
 _HOME = {
     "AsyncPymtHouse": "pymthouse.client",
+    "AsyncTokenite": "tokenite.client",
+    "AsyncTokeniteAdmin": "tokenite.admin",
     "Connection": "core.settings",
     "PymtHouse": "pymthouse.client",
     "Secret": "secrets",
     "Timeout": "core.settings",
+    "Tokenite": "tokenite.client",
+    "TokeniteAdmin": "tokenite.admin",
     "TollkitError": "errors",
 }
 

@@ -14,11 +14,14 @@ import attrs
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-__all__ = ["Document", "DocumentError", "OperationFacts", "load"]
+__all__ = ["DECIMAL_NUMBER", "MANY_SEGMENTS", "Document", "DocumentError", "OperationFacts", "load"]
 
+# A path parameter that may hold slashes; OpenAPI 3.1 has no word for it.
+MANY_SEGMENTS = "x-many-segments"
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+DECIMAL_NUMBER = "decimal-number"
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 
 
@@ -155,6 +158,8 @@ def _facts(data: Mapping[str, Any], path: str, item: Mapping[str, Any], method: 
             raise refuse(f"parameter {wire}: explode: false cannot be generated")
         if parameter.get("allowReserved") or "content" in parameter:
             raise refuse(f"parameter {wire}: allowReserved and content cannot be generated")
+        if MANY_SEGMENTS in parameter and place != "path":
+            raise refuse(f"parameter {wire}: {MANY_SEGMENTS} is for parameters of the path")
         parameters[place, wire] = parameter
 
     body = _resolve(data, operation["requestBody"]) if "requestBody" in operation else None
@@ -230,4 +235,9 @@ def _suited(data: dict[str, Any]) -> dict[str, Any]:
             values: list[Any] = [value for value in node.pop("enum") if value is not None]
             del node["type"]
             node["oneOf"] = [{"type": names[0], "enum": values}, {"type": "null"}]
+        types = node.get("type")
+        if node.get("format") == "decimal" and types in ("number", ["number", "null"]):
+            # It keeps formats of strings alone.
+            node["type"] = "string" if types == "number" else ["string", "null"]
+            node["format"] = DECIMAL_NUMBER
     return data

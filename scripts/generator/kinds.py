@@ -16,6 +16,7 @@ __all__ = [
     "DATE",
     "DATE_TIME",
     "DECIMAL",
+    "DECIMAL_NUMBER",
     "INTEGER",
     "INT_STRING",
     "NULL",
@@ -150,6 +151,14 @@ DECIMAL = Kind(
     decoder="_decode.decimal",
     json="decimal text",
     encoder="_encode.decimal_text({})",
+    instance="Decimal",
+    imports=frozenset({"from decimal import Decimal"}),
+)
+DECIMAL_NUMBER = Kind(
+    annotation="Decimal",
+    decoder="_decode.decimal_number",
+    json="number",
+    encoder="_encode.decimal_number({})",
     instance="Decimal",
     imports=frozenset({"from decimal import Decimal"}),
 )

@@ -34,13 +34,18 @@ from openapi_python_client.parser.properties.uuid import UuidProperty
 from openapi_python_client.strings import ClassName, PythonIdentifier
 
 from . import kinds
-from .document import Document, DocumentError
+from .document import DECIMAL_NUMBER, Document, DocumentError
 from .kinds import Kind
 
 __all__ = ["Reader", "identifier", "parse", "raw", "render"]
 
 FIELD_PREFIX = "field_"
-FORMATS = {"password": kinds.SECRET, "int-string": kinds.INT_STRING, "decimal": kinds.DECIMAL}
+FORMATS = {
+    "password": kinds.SECRET,
+    "int-string": kinds.INT_STRING,
+    "decimal": kinds.DECIMAL,
+    DECIMAL_NUMBER: kinds.DECIMAL_NUMBER,
+}
 SCALARS: Mapping[type[Any], Kind] = {
     StringProperty: kinds.TEXT,
     UuidProperty: kinds.TEXT,

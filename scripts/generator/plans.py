@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from .document import Document, DocumentError, OperationFacts
+from .document import MANY_SEGMENTS, Document, DocumentError, OperationFacts
 from .kinds import Kind
 from .opc import Reader, raw
 
@@ -140,6 +140,7 @@ class Parameter:
         name: Python name.
         wire: name in the request.
         place: "path", "query", "header" or "body".
+        many: whether it is a path of one segment or more.
         annotation: type, with default.
         doc: item of the Args section.
     """
@@ -149,6 +150,7 @@ class Parameter:
     place: str
     annotation: str
     doc: str
+    many: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -437,13 +439,21 @@ class Planner:
         kind, wire, name = self._reader.kind(prop), raw(prop.name), str(prop.python_name)
         if name in TAKEN_ARGUMENTS:
             raise DocumentError(f"{self._document.path}: {facts.id}: parameter {wire} needs another name")
-        about = facts.parameters[place, wire].get("description") or raw(prop.description) or ""
+        said = facts.parameters[place, wire]
+        about = said.get("description") or raw(prop.description) or ""
         classes |= kind.classes
         imports |= kind.imports if "Secret" not in kind.annotation else set()
         annotation = kind.argument_annotation
         if not prop.required:
             annotation = f"{annotation.removesuffix(' | None')} | Unset | None = UNSET"
-        return Parameter(name=name, wire=wire, place=place, annotation=annotation, doc=entry(name, about, 8))
+        return Parameter(
+            name=name,
+            wire=wire,
+            place=place,
+            annotation=annotation,
+            doc=entry(name, about, 8),
+            many=bool(said.get(MANY_SEGMENTS)),
+        )
 
     def _body(
         self, facts: OperationFacts, endpoint: Any, classes: set[str], imports: set[str]
@@ -501,6 +511,9 @@ def _typed(errors: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Without errors that have no body, unless a later and wider condition would take them."""
     while errors and errors[-1][1] == "None":
         errors = errors[:-1]
+    if errors and not errors[-1][0] and all(condition.startswith("status ") for condition, _ in errors[:-1]):
+        # What is left over gets the same type as these.
+        errors = [error for error in errors[:-1] if error[1] != errors[-1][1]] + errors[-1:]
     if all(condition.startswith("status ") for condition, _ in errors):
         return [error for error in errors if error[1] != "None"]
     return errors
@@ -511,7 +524,8 @@ def _url(path: str, parameters: Sequence[Parameter]) -> str:
     if not in_path:
         return repr(path)
     for parameter in in_path:
-        value = f"_encode.path_value('{parameter.name}', {parameter.name})"
+        encoder = "path_segments" if parameter.many else "path_value"
+        value = f"_encode.{encoder}('{parameter.name}', {parameter.name})"
         path = path.replace(f"{{{parameter.wire}}}", f"{{{value}}}")
     return f'f"{path}"'
 

@@ -51,8 +51,8 @@ def modules(folder: Path, head: str) -> tuple[dict[str, str], dict[str, str]]:
     files = {"/".join(path): text for path, text in result.items() if path != ("__init__.py",)}
     for title, module in titles.items():
         text = files.get(f"{module}.py", "")
-        if f"class {title}(" not in text and f"{title} = TypedDict(" not in text:
-            raise DocumentError(f"specs/shapes/{module}.json: no class {title} came out of the generator")
+        if not any(form.format(title) in text for form in ("class {}(", "{} = TypedDict(", "{}: TypeAlias = ")):
+            raise DocumentError(f"specs/shapes/{module}.json: no type {title} came out of the generator")
     for name, text in files.items():
         schema = name.removesuffix(".py")
         files[name] = text.replace("@@HEAD@@", head.format(f"{schema}.json"))

@@ -49,6 +49,13 @@ def test_versions_have_short_names():
     assert done.stdout == "usage/v2026_05 -> usage/v2026_05: 0 breaking (!), 0 added (+), 0 other (~)\n"
 
 
+def test_the_page_on_versions_of_tokenite_shows_the_report():
+    page = (ROOT / "docs" / "tokenite" / "versions.md").read_text()
+    done = drift("tokenite/v1_0", "tokenite/v2_4")
+    assert done.returncode == 0, done.stderr
+    assert f"```text\n{done.stdout}```\n" in page
+
+
 def test_what_cannot_be_compared(tmp_path: Path):
     assert "neither a file nor a document" in drift("usage/v2026_05", "usage/v1900_01").stderr
     broken = tmp_path / "broken.yaml"

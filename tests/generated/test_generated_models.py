@@ -58,6 +58,9 @@ FULL: dict[str, Any] = {
     "level": 7,
     "kind": "thing",
     "node": {"name": "a", "children": [{"name": "b"}], "parent": {"name": "c"}, "owner": {"nodes": [{"name": "d"}]}},
+    "cost": 0.1,
+    "maybeCost": 3,
+    "costs": [5, 1e-7, 12345678901234567890],
     "text": "text",
     "data": "data",
     "key": "key",
@@ -102,6 +105,9 @@ def test_types_of_python(sample):
     assert thing.level == 7
     assert thing.node.children[0].name == "b"
     assert thing.node.owner.nodes[0].name == "d"
+    assert (thing.cost, thing.maybe_cost) == (Decimal("0.1"), Decimal(3))
+    assert thing.costs == [Decimal(5), Decimal("1E-7"), Decimal(12345678901234567890)]
+    assert {type(cost) for cost in [thing.cost, thing.maybe_cost, *thing.costs]} == {Decimal}
     assert (thing.text, thing.data, thing.key, thing.value, thing.seen, thing.self_, thing.list_, thing.class_) == (
         "text", "data", "key", "value", "seen", "self", ["list"], "class",
     )  # fmt: skip
@@ -184,6 +190,11 @@ def test_unknown_values_of_an_enumeration_pass_as_text():
         ({"wei": "1.0"}, "$.wei: expected decimal text of an integer, got another string"),
         ({"price": "1,0"}, "$.price: expected decimal text, got another string"),
         ({"price": 1.5}, "$.price: expected decimal text, got number"),
+        ({"cost": "1.5"}, "$.cost: expected number, got string"),
+        ({"cost": True}, "$.cost: expected number, got boolean"),
+        ({"cost": float("nan")}, "$.cost: expected number, got one beyond the range of a double"),
+        ({"maybeCost": []}, "$.maybeCost: expected number, got array"),
+        ({"costs": [1, None]}, "$.costs[1]: expected number, got null"),
         ({"madeAt": "yesterday"}, "$.madeAt: expected date-time with an offset, got another string"),
         ({"madeAt": "2026-05-28T14:03:07"}, "$.madeAt: expected date-time with an offset, got one without"),
         ({"madeAt": 0}, "$.madeAt: expected date-time with an offset, got integer"),
@@ -370,3 +381,21 @@ def test_annotations_resolve(sample):
     for name in ("Node", "Owner", "Thing"):
         model = getattr(sample("models"), name)
         assert typing.get_type_hints(model, vars(sys.modules[model.__module__]))
+
+
+@settings(deadline=None)
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers())
+def test_a_number_goes_through_decimal_unchanged(number: float):
+    from tollkit_api.runtime.encode import decimal_number
+
+    decimal = decode.decimal_number(number)
+    assert decimal == Decimal(repr(number))
+    if abs(number) <= sys.float_info.max:
+        written = json.dumps(decimal_number(decimal))
+        assert Decimal(written) == decimal
+        assert type(number)(json.loads(written)) == number
+
+
+def test_a_number_beyond_doubles_is_no_decimal():
+    with pytest.raises(DecodeError, match="one beyond the range of a double"):
+        decode.decimal_number(json.loads("1e999"))

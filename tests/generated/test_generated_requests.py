@@ -139,6 +139,7 @@ def test_every_kind_of_query_parameter(sample):
         ratio=2.0,
         deep=True,
         amount=Decimal("0.0000000001"),
+        cost=Decimal("2.50"),
         day=datetime.date(2026, 5, 1),
         filtername="n",
         if_none_match='"tag"',
@@ -153,6 +154,7 @@ def test_every_kind_of_query_parameter(sample):
         ("ratio", "2"),
         ("deep", "true"),
         ("amount", "0.0000000001"),
+        ("cost", "2.50"),
         ("day", "2026-05-01"),
         ("filter[name]", "n"),
     )
@@ -172,6 +174,7 @@ def test_defaults_of_the_document_are_not_sent(sample):
         ("x_request_id", "é"),
         ("since", datetime.datetime(2026, 5, 1)),
         ("ratio", float("nan")),
+        ("cost", Decimal("Infinity")),
         ("tags", [object()]),
         ("filtername", "\udc00"),
     ],
@@ -218,6 +221,8 @@ def test_absent_null_and_given_are_three_things(sample):
     }
     assert update.from_dict({"name": "n"}) == update(name="n")
     assert update.from_dict({"name": "n", "note": None}) == update(name="n", note=None)
+    assert update(name="n", cost=Decimal("0.50")).to_dict() == {"name": "n", "cost": 0.5}
+    assert update(name="n", cost=None).to_dict() == {"name": "n", "cost": None}
     assert update(name="n").size is None  # may be absent, but not null: two things
 
 
@@ -271,9 +276,74 @@ def test_decimals_as_text(value: str, text: str):
     assert encode.decimal_text(Decimal(value)) == text
 
 
-def test_a_decimal_that_is_no_number():
+@pytest.mark.parametrize("number", ["NaN", "sNaN", "Infinity", "-Infinity"])
+def test_a_decimal_that_is_no_number(number: str):
     with pytest.raises(ValueError, match="finite"):
-        encode.decimal_text(Decimal("NaN"))
+        encode.decimal_text(Decimal(number))
+    with pytest.raises(ValueError, match="finite"):
+        encode.decimal_number(Decimal(number))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("5", "5"), ("5.00", "5"), ("2.50", "2.5"), ("-0.1", "-0.1"), ("1E+2", "100"), ("1E-7", "1e-07"),
+        ("0.30000000000000004", "0.30000000000000004"), ("12345678901234567890", "12345678901234567890"),
+    ],
+)  # fmt: skip
+def test_decimals_as_json_numbers(value: str, text: str):
+    assert encode.json_body(encode.decimal_number(Decimal(value))) == text.encode()
+
+
+@pytest.mark.parametrize("value", ["0.1234567890123456789", "1E+400", "1E-400"])
+def test_a_decimal_that_would_arrive_changed(value: str):
+    with pytest.raises(ValueError, match="without changing it"):
+        encode.decimal_number(Decimal(value))
+
+
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        ("v1/messages", "v1/messages"),
+        ("/v1/messages", "v1/messages"),
+        ("/", None),
+        ("//host/x", "/host/x"),
+        ("v1beta/models/gemini:generateContent", "v1beta/models/gemini:generateContent"),
+        ("a?b=c#d", "a%3Fb=c%23d"),
+        ("a%2e%2e/%2E", "a%252e%252e/%252E"),
+        ("a\\..\\b", "a%5C..%5Cb"),
+        ("a b/é\n\t", "a%20b/%C3%A9%0A%09"),
+        ("...", "..."),
+        ("a/", "a/"),
+    ],
+)
+def test_a_path_of_many_segments(sample, path: str, url: str | None):
+    send_file = sample("api.things.send_file")
+    if url is None:
+        with pytest.raises(ValueError, match=r"^path: must not be empty"):
+            send_file.request("s/t", path)
+    else:
+        assert send_file.request("s/t", path).url == f"/files/s%2Ft/{url}"
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "/", ".", "..", "/..", "a/../b", "a/.", "./a", "a/..", 1, None, b"x", UNSET, "a/\ud800"]
+)
+def test_paths_that_would_address_something_else(sample, bad: Any):
+    with pytest.raises(ValueError, match=r"^path: "):
+        sample("api.things.send_file").request("s", bad)
+
+
+@settings(deadline=None)
+@given(TEXTS)
+def test_no_path_leaves_its_place(text: str):
+    try:
+        encoded = encode.path_segments("a", text)
+    except ValueError:
+        return
+    assert set(encoded) <= set(string.ascii_letters + string.digits + "-_.!~*'()%/:@$&+,;=")
+    assert unquote(encoded) == text.removeprefix("/")
+    assert not {".", ".."}.intersection(encoded.split("/"))
 
 
 def test_secrets_are_texts_on_the_wire():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import ast
 import copy
+import gc
 import json
 import pickle
 import subprocess
@@ -15,9 +15,8 @@ import attrs
 import pytest
 
 import tollkit_api.runtime as runtime
+from tollkit_api.runtime import UNSET, Operation, Request, Response, Secret, Unset, decode
 from tollkit_api.runtime.collector import paused
-from tollkit_api.runtime import decode
-from tollkit_api.runtime import UNSET, Operation, Request, Response, Secret, Unset
 from tollkit_api.runtime.preview import preview
 
 ROOT = Path(__file__).parents[2]

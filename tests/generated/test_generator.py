@@ -202,6 +202,12 @@ REFUSED = {
         ),
         "allowReserved",
     ),
+    "many segments of a query": (
+        lambda d: operation(d).update(
+            parameters=[{"name": "q", "in": "query", "x-many-segments": True, "schema": {"type": "string"}}]
+        ),
+        "x-many-segments is for parameters of the path",
+    ),
     "a body of another type": (
         lambda d: operation(d, method="post").update(requestBody={"content": TEXT}),
         "the body needs exactly one media type",
@@ -248,6 +254,7 @@ REFUSED = {
 
 
 REFUSED_SHAPES = {
+    "a name that the generator changes": ('{"title": "two words", "type": "object"}', "no type two words came out"),
     "no title": ('{"type": "object"}', "specs/shapes/x.json: needs a title of its own"),
     "a title twice": ('{"title": "Claims", "type": "object"}', "needs a title of its own"),
     "a reference to nothing": (

@@ -237,7 +237,7 @@ def test_run_forever_until_told_to_stop(number: signal.Signals) -> None:
     with process:
         assert process.stdout is not None
         assert process.stderr is not None
-        lines = [process.stdout.readline().strip() for _ in range(9)]
+        lines = [line.strip() for line in iter(process.stdout.readline, "Ctrl-C ends it.\n")]
         assert lines[0].startswith("The sandbox answers at http://127.0.0.1:")
         env = dict(line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export "))
         answer = httpx.get(
@@ -267,7 +267,8 @@ def test_run_forever_leaves_signal_handlers_as_they_were(capsys: pytest.CaptureF
 
 def test_env_lines(sandbox: Sandbox) -> None:
     assert env_lines(sandbox)[0] == f"export PYMTHOUSE_ISSUER_URL={sandbox.url}/api/v1/oidc"
-    assert len(env_lines(sandbox)) == 4
+    assert len(env_lines(sandbox)) == len(sandbox.pymthouse.env()) + len(sandbox.tokenite.env()) == 10
+    assert f"export TOKENITE_BASE_URL={sandbox.url}/tokenite" in env_lines(sandbox)
     assert all(line in banner(sandbox) for line in env_lines(sandbox))
 
 
@@ -330,7 +331,8 @@ def test_the_pytest_fixtures(pytester: pytest.Pytester, monkeypatch: pytest.Monk
             assert len(tollkit_sandbox.requests) == 1
             seen.append(tollkit_sandbox.url)
 
-        def test_two(tollkit_sandbox):
+        def test_two(tollkit_sandbox, tokenite_sandbox):
+            assert tokenite_sandbox is tollkit_sandbox.tokenite
             assert len(tollkit_sandbox.requests) == 0
             assert tollkit_sandbox.pymthouse.app.users == {}
             assert seen == [tollkit_sandbox.url]

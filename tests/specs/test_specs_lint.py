@@ -274,6 +274,12 @@ PLANTED = [
     ),
     (
         "generator",
+        (*PROPERTIES, "feeEth", "format"),
+        "a number or a string, not either",
+        {(*PROPERTIES, "feeEth", "type"): ["string", "number"]},
+    ),
+    (
+        "generator",
         (*PAYMENT, "additionalProperties"),
         "answers grow",
         {(*PAYMENT, "additionalProperties"): False},
@@ -406,3 +412,15 @@ def test_command_prints_a_line_a_finding_and_fails(tmp_path, capsys):
 
 def test_finding_is_one_line():
     assert str(Finding("a.yaml", "/b", "tag", "no tag")) == "a.yaml#/b: [tag] no tag"
+
+
+def test_a_decimal_may_be_a_number(tmp_path):
+    document = copy.deepcopy(CLEAN)
+    document["components"]["schemas"]["Payment"]["properties"]["rate"] = {
+        "type": ["number", "null"],
+        "format": "decimal",
+        "description": "A rate.",
+    }
+    path = tmp_path / "shop.yaml"
+    path.write_text(yaml.safe_dump(document))
+    assert lint(path) == []

@@ -204,9 +204,9 @@ def test_login_redirect_keeps_its_shapes():
     assert shape_errors("device_approval_query", device) == []
 
 
-def test_every_shape_is_proven_by_a_recording_or_is_part_of_one():
+def test_every_shape_of_pymthouse_is_proven_by_a_recording_or_is_part_of_one():
     proven = {name for each in OIDC if "json" in each for name in shapes_of(each) if name}
     proven |= {"user_access_token", "user_token_claims", "id_token_claims"}
     proven |= {"third_party_login_query", "device_approval_query"}
     bases = {"bearer_token", "exchanged_token", "access_token_claims", "json_web_key"}
-    assert set(SHAPES) == proven | bases
+    assert {name for name in SHAPES if not name.startswith("tokenite_")} == proven | bases

@@ -238,3 +238,41 @@ def test_a_whole_answer_sums_as_its_rows_one_by_one(rows: list[dict[str, Any]]) 
             return error.message
 
     assert outcome({"byUser": rows}) == outcome({"byUser": [Other(row) for row in rows]})
+
+
+def test_columns_of_any_number_and_of_two_keys() -> None:
+    rows = [
+        {"pipeline": "p", "modelId": model, "requestCount": 1, "currency": "USD", "networkFeeUsdMicros": "7"}
+        for model in "aba"
+    ]
+    found = by_pipeline_model({"byPipelineModel": rows})
+    assert {key: (sums.request_count, sums.network_fee_usd_micros) for key, sums in found.items()} == {
+        ("p", "a"): (2, 14),
+        ("p", "b"): (1, 7),
+    }
+
+
+def test_a_fraction_in_a_model_is_named_by_its_place() -> None:
+    answer = UsageResponse.from_dict({**ANSWER, "byUser": [ROW, ROW]})
+    assert answer.by_user is not None
+    answer.by_user[1].network_fee_usd_micros = 0.5  # type: ignore[assignment]
+    with pytest.raises(ArgumentError, match=r"by_user\[1\]"):
+        by_user(answer)
+    answer.by_user[1].network_fee_usd_micros = "x"  # type: ignore[assignment]
+    with pytest.raises(ArgumentError, match=r"by_user\[1\]"):
+        by_user(answer)
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_a_count_and_three_amounts(typed: bool) -> None:
+    row = {**ROW, "ownerChargeUsdMicros": "5", "endUserBillableUsdMicros": "3"}
+    answer: Any = {**ANSWER, "byUser": [row, {**row, "externalUserId": "v"}, row]}
+    found = by_user(UsageResponse.from_dict(answer) if typed else answer)
+    assert {user: sums.request_count for user, sums in found.items()} == {"u": 4, "v": 2}
+    assert found["u"] == UsageTotals(
+        request_count=4,
+        currency="USD",
+        network_fee_usd_micros=14,
+        owner_charge_usd_micros=10,
+        end_user_billable_usd_micros=6,
+    )

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from .refreshed_token import RefreshedToken as RefreshedToken
     from .signer_session_token import SignerSessionToken as SignerSessionToken
     from .third_party_login_query import ThirdPartyLoginQuery as ThirdPartyLoginQuery
+    from .tokenite_auth_error import TokeniteAuthError as TokeniteAuthError
+    from .tokenite_auth_message import TokeniteAuthMessage as TokeniteAuthMessage
+    from .tokenite_auth_success import TokeniteAuthSuccess as TokeniteAuthSuccess
+    from .tokenite_callback_query import TokeniteCallbackQuery as TokeniteCallbackQuery
+    from .tokenite_error_code import TokeniteErrorCode as TokeniteErrorCode
+    from .tokenite_top_up_cancelled import TokeniteTopUpCancelled as TokeniteTopUpCancelled
+    from .tokenite_top_up_message import TokeniteTopUpMessage as TokeniteTopUpMessage
+    from .tokenite_top_up_success import TokeniteTopUpSuccess as TokeniteTopUpSuccess
     from .user_access_token import UserAccessToken as UserAccessToken
     from .user_token_claims import UserTokenClaims as UserTokenClaims
 else:
@@ -57,6 +65,14 @@ __all__ = [
     "RefreshedToken",
     "SignerSessionToken",
     "ThirdPartyLoginQuery",
+    "TokeniteAuthError",
+    "TokeniteAuthMessage",
+    "TokeniteAuthSuccess",
+    "TokeniteCallbackQuery",
+    "TokeniteErrorCode",
+    "TokeniteTopUpCancelled",
+    "TokeniteTopUpMessage",
+    "TokeniteTopUpSuccess",
     "UserAccessToken",
     "UserTokenClaims",
 ]
@@ -80,6 +96,14 @@ _HOME = {
     "RefreshedToken": "refreshed_token",
     "SignerSessionToken": "signer_session_token",
     "ThirdPartyLoginQuery": "third_party_login_query",
+    "TokeniteAuthError": "tokenite_auth_error",
+    "TokeniteAuthMessage": "tokenite_auth_message",
+    "TokeniteAuthSuccess": "tokenite_auth_success",
+    "TokeniteCallbackQuery": "tokenite_callback_query",
+    "TokeniteErrorCode": "tokenite_error_code",
+    "TokeniteTopUpCancelled": "tokenite_top_up_cancelled",
+    "TokeniteTopUpMessage": "tokenite_top_up_message",
+    "TokeniteTopUpSuccess": "tokenite_top_up_success",
     "UserAccessToken": "user_access_token",
     "UserTokenClaims": "user_token_claims",
 }

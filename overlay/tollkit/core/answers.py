@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -15,9 +15,10 @@ from tollkit import errors
 from tollkit_api.runtime.preview import preview as masked
 
 if TYPE_CHECKING:
+    from tollkit.secrets import Secret
     from tollkit_api.runtime import HttpResponse, Request
 
-__all__ = ["content_type", "is_json", "json_body", "preview", "request_id", "retry_after", "status_error"]
+__all__ = ["content_type", "is_json", "json_body", "preview", "request_id", "retry_after", "status_error", "without"]
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "cf-ray")
 
@@ -38,6 +39,17 @@ def json_body(response: HttpResponse) -> Any:
         with contextlib.suppress(ValueError, RecursionError):
             return json.loads(response.content)
     return None
+
+
+def without(secrets: Iterable[Secret], found: Any) -> Any:
+    """Decoded JSON in which `****` stands where a server, or something on the way, repeated what was sent."""
+    try:
+        text = json.dumps(found)
+    except RecursionError:
+        return None
+    for secret in secrets:
+        text = text.replace(secret, "****")
+    return json.loads(text)
 
 
 def preview(response: HttpResponse) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, overload
 
 from tollkit.errors import ArgumentError
+from tollkit.secrets import Secret
 
-__all__ = ["built", "instant", "required_text", "secret_text", "wire_time"]
+__all__ = ["built", "hidden", "instant", "required_text", "secret_text", "wire_time"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,6 +45,15 @@ def secret_text(name: str, value: object) -> str:
             name, "must not contain white space or invisible signs; was it copied whole, and nothing else with it?"
         )
     return text
+
+
+@overload
+def hidden(secret: str) -> str: ...
+@overload
+def hidden(secret: str | None) -> str | None: ...
+def hidden(secret: str | None) -> str | None:
+    """The secret in a type that does not show it, so that no traceback with local variables does."""
+    return Secret(secret) if isinstance(secret, str) else secret
 
 
 def built(build: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

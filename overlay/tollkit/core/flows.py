@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import inspect
 
     from tollkit.core.drivers import Async, Blocking
+    from tollkit.core.namespaces import Namespace
     from tollkit.core.raw import Raw
     from tollkit.core.service import Service
     from tollkit.core.single_flight import SingleFlight
@@ -238,9 +239,9 @@ class flow(Generic[F, P, T]):  # noqa: N801 - used as a decorator, like property
     @overload
     def __get__(self, obj: None, owner: type[Any]) -> flow[F, P, T]: ...
     @overload
-    def __get__(self, obj: Blocking, owner: type[Any]) -> BlockingCall[P, T]: ...
+    def __get__(self, obj: Blocking | Namespace[Blocking], owner: type[Any]) -> BlockingCall[P, T]: ...
     @overload
-    def __get__(self, obj: Async, owner: type[Any]) -> AsyncCall[P, T]: ...
+    def __get__(self, obj: Async | Namespace[Async], owner: type[Any]) -> AsyncCall[P, T]: ...
     @overload
     def __get__(self, obj: F, owner: type[Any]) -> Callable[P, Flow[T]]: ...
     def __get__(self, obj: Any, owner: type[Any]) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import importlib.util
 import os
 import threading
@@ -30,7 +31,16 @@ if TYPE_CHECKING:
 
     from tollkit_api.runtime import HttpResponse
 
-__all__ = ["AsyncConnections", "AsyncHttpClient", "Connections", "HttpClient", "translate"]
+__all__ = [
+    "USER_AGENT",
+    "AsyncConnections",
+    "AsyncHttpClient",
+    "Connections",
+    "HttpClient",
+    "sdk_arguments",
+    "sdk_client",
+    "translate",
+]
 
 C = TypeVar("C")
 USER_AGENT = "tollkit-python"
@@ -107,6 +117,52 @@ def _make(client: Callable[..., C], connection: Connection) -> C:
         if isinstance(problem, TollkitError):
             raise
         raise ConfigurationError(f"No HTTP client can be made with these settings: {problem}") from problem
+
+
+def sdk_arguments(connection: Connection, timeout: Timeout | None, *, library: str) -> dict[str, Any]:
+    """Arguments for an HTTP client that somebody else's SDK makes of its own library, with the settings of ours.
+
+    Args:
+        connection: Proxy, certificates, pool sizes, HTTP/2.
+        timeout: Left to the library when `None`.
+        library: `httpx`, or a library of the same shape, such as `httpx2`.
+
+    Raises:
+        ConfigurationError: There is no such library, or it lacks the shape.
+        MissingExtraError: HTTP/2 is asked for and h2 is not there.
+    """
+    arguments = _arguments(connection)
+    limits: httpx.Limits = arguments.pop("limits")
+    del arguments["timeout"]
+    try:
+        module: Any = importlib.import_module(library)
+        arguments["limits"] = module.Limits(
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+        )
+        if timeout is not None:
+            arguments["timeout"] = module.Timeout((timeout.connect, timeout.read, timeout.write, timeout.pool))
+    except (ImportError, AttributeError) as problem:
+        raise ConfigurationError(f"No HTTP client of {library} can be made: {problem}") from problem
+    return arguments
+
+
+def sdk_client(connection: Connection, timeout: Timeout | None, *, library: str, asynchronous: bool) -> Any:
+    """An HTTP client for somebody else's SDK, which then owns and closes it: as `sdk_arguments` says.
+
+    Raises:
+        ConfigurationError: No client can be made with these settings, or of this library.
+        MissingExtraError: HTTP/2 is asked for and h2 is not there.
+    """
+    arguments = sdk_arguments(connection, timeout, library=library)
+    module: Any = importlib.import_module(library)
+    kind: Callable[..., Any] = module.AsyncClient if asynchronous else module.Client
+
+    def made(**_of_httpx: Any) -> Any:
+        return kind(**arguments)
+
+    return _make(made, connection)
 
 
 class _Requests:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from tollkit.core.arguments import built, instant, required_text, secret_text, wire_time
+from tollkit.core.arguments import built, hidden, instant, required_text, secret_text, wire_time
 from tollkit.core.client import AsyncApi, AsyncClient, BlockingApi, BlockingClient, ClientOptions
 from tollkit.core.flows import Flow, Flows, Send, flow, gather, send
 from tollkit.errors import ArgumentError, TollkitError
@@ -711,11 +711,6 @@ class _PymtHouse:
         return f"{type(self).__name__}(issuer_url={self.issuer_url!r}, public_client_id={self.public_client_id!r})"
 
 
-def _hidden(secret: str) -> str:
-    """The secret in a type that does not show it, so that no traceback with local variables does."""
-    return Secret(secret) if isinstance(secret, str) else secret
-
-
 def _flows(
     issuer_url: str,
     public_client_id: str,
@@ -765,7 +760,7 @@ class PymtHouse(PymtHouseFlows, _PymtHouse, BlockingClient):
         http_client: HttpClient | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        m2m_client_secret = _hidden(m2m_client_secret)
+        m2m_client_secret = hidden(m2m_client_secret)
         with family():
             flows = _flows(
                 issuer_url, public_client_id, m2m_client_id, m2m_client_secret, allow_insecure_http, trusted_origins
@@ -817,7 +812,7 @@ class AsyncPymtHouse(PymtHouseFlows, _PymtHouse, AsyncClient):
         http_client: AsyncHttpClient | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        m2m_client_secret = _hidden(m2m_client_secret)
+        m2m_client_secret = hidden(m2m_client_secret)
         with family():
             flows = _flows(
                 issuer_url, public_client_id, m2m_client_id, m2m_client_secret, allow_insecure_http, trusted_origins

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, TypeVar
 
-from tollkit.core.tracebacks import forget_locals
+from tollkit.core import families
 from tollkit.errors import TollkitError, brand
 
 __all__ = ["PmtHouseError", "family", "raised", "to_pmt_house_error"]
@@ -67,13 +66,6 @@ def raised(error: E) -> E:
     return brand(error, PmtHouseError)
 
 
-@contextmanager
-def family() -> Generator[None]:
+def family() -> AbstractContextManager[None]:
     """Errors of tollkit that leave the block do so as PymtHouse's, and with nothing left in the frames within it."""
-    handled = sys.exception()
-    try:
-        yield
-    except TollkitError as error:
-        brand(error, PmtHouseError)
-        forget_locals(error, handled)
-        raise
+    return families.family(PmtHouseError)

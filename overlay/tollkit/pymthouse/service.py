@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -61,20 +60,10 @@ def read_error(request: Request, response: HttpResponse, *, sent: Iterable[Secre
         response: What came back.
         sent: What must not be shown, should a server or something on the way repeat it.
     """
-    found = _without(sent, answers.json_body(response))
+    found = answers.without(sent, answers.json_body(response))
     body: Mapping[str, Any] = found if is_object(found) else {}
     told = next((text for text in (body.get("error_description"), body.get("error")) if isinstance(text, str)), None)
     return answers.status_error(request, response, message=told, code=error_code(body), body=found)
-
-
-def _without(secrets: Iterable[Secret], found: Any) -> Any:
-    try:
-        text = json.dumps(found)
-    except RecursionError:
-        return None
-    for secret in secrets:
-        text = text.replace(secret, "****")
-    return json.loads(text)
 
 
 def accept(request: Request, response: HttpResponse) -> None:

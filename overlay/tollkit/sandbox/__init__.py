@@ -20,15 +20,19 @@ if TYPE_CHECKING:
     from tollkit.sandbox.pymthouse.platform import PymtHouseSandbox
     from tollkit.sandbox.recorder import RecordedRequest, RequestLog
     from tollkit.sandbox.server import Sandbox, banner, env_lines, run_forever
+    from tollkit.sandbox.tokenite.person import Person
+    from tollkit.sandbox.tokenite.platform import TokeniteSandbox
 
 __all__ = [
     "Clock",
     "Fault",
     "Faults",
+    "Person",
     "PymtHouseSandbox",
     "RecordedRequest",
     "RequestLog",
     "Sandbox",
+    "TokeniteSandbox",
     "banner",
     "env_lines",
     "run_forever",
@@ -38,10 +42,12 @@ _HOMES = {
     "Clock": "clock",
     "Fault": "faults",
     "Faults": "faults",
+    "Person": "tokenite.person",
     "PymtHouseSandbox": "pymthouse.platform",
     "RecordedRequest": "recorder",
     "RequestLog": "recorder",
     "Sandbox": "server",
+    "TokeniteSandbox": "tokenite.platform",
     "banner": "server",
     "env_lines": "server",
     "run_forever": "server",

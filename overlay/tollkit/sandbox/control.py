@@ -8,6 +8,9 @@
 | `GET`, `POST`, `DELETE /__sandbox__/faults` | armed faults; arms one or a list, members as in `Fault`; disarms all |
 | `GET`, `POST /__sandbox__/clock` | the time; moves it: `{"advance": 60}`, `{"set": 1795302288}`, `freeze`, `reset` |
 | `POST /__sandbox__/pymthouse/{lever}` | a method of `PymtHouseSandbox`; members of the body are its arguments |
+| `POST /__sandbox__/tokenite/{lever}` | the same of `TokeniteSandbox`, e.g. `grant`, `answer_next`, `set_budget` |
+
+Amounts of dollars are text in answers, so that none loses a digit.
 
 It is served on loopback addresses only, to requests whose `Host` is a loopback name and, for a body, whose content
 type is JSON: a page in a browser can reach neither.
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -37,27 +41,46 @@ if TYPE_CHECKING:
 
 __all__ = ["Control"]
 
-LEVERS = (
-    "add_discovery_profile",
-    "approve_device",
-    "configure_app",
-    "create_api_key",
-    "create_app",
-    "demo_data",
-    "deny_device",
-    "expire_device",
-    "record",
-    "revoke_refresh_tokens",
-    "revoke_sessions",
-    "rotate_keys",
-    "seed_end_user",
-    "seed_usage",
-    "seed_user",
-    "set_catalog_failing",
-    "set_manifest",
-    "set_plan",
-    "set_signer_running",
-)
+LEVERS: Mapping[str, tuple[str, ...]] = {
+    "pymthouse": (
+        "add_discovery_profile",
+        "approve_device",
+        "configure_app",
+        "create_api_key",
+        "create_app",
+        "demo_data",
+        "deny_device",
+        "expire_device",
+        "record",
+        "revoke_refresh_tokens",
+        "revoke_sessions",
+        "rotate_keys",
+        "seed_end_user",
+        "seed_usage",
+        "seed_user",
+        "set_catalog_failing",
+        "set_manifest",
+        "set_plan",
+        "set_signer_running",
+    ),
+    "tokenite": (
+        "answer_next",
+        "configure_app",
+        "demo_data",
+        "get_vendor_requests",
+        "grant",
+        "revoke",
+        "seed_user",
+        "set_access_context_version",
+        "set_budget",
+        "set_chunk_seconds",
+        "set_popup_lands",
+        "spend",
+        "spent",
+        "suspend",
+    ),
+}
+"""Methods of each platform that can be called from outside."""
 
 
 class _BadCallError(Exception):
@@ -93,7 +116,7 @@ class Control:
                 "url": sandbox.url,
                 "env": sandbox.env(),
                 "now": sandbox.clock.iso(),
-                "levers": list(LEVERS),
+                "levers": LEVERS,
             },
             ("POST", "reset"): lambda _: sandbox.reset(),
             ("GET", "requests"): lambda _: sandbox.requests.all(),
@@ -105,8 +128,8 @@ class Control:
             ("POST", "clock"): self._move_clock,
         }
         area, _, lever = path.partition("/")
-        if method == "POST" and area == "pymthouse" and lever in LEVERS:
-            return lambda arguments: getattr(sandbox.pymthouse, lever)(**_members(arguments))
+        if method == "POST" and lever in LEVERS.get(area, ()):
+            return lambda arguments: getattr(getattr(sandbox, area), lever)(**_members(arguments))
         if (method, path) not in handlers:
             raise _BadCallError(f"the sandbox has no {method} {CONTROL_PREFIX}/{path}")
         return handlers[method, path]
@@ -153,13 +176,15 @@ def _members(arguments: Any) -> Mapping[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """State as JSON; an app is told by its client ids, since it holds everything else."""
+    """State as JSON; an app is told by its client ids, since it holds everything else, and no password is told."""
     kind = value.__class__
     if attrs.has(kind):
-        hidden = ("users", "end_users", "ledger", "profiles", "plan")
+        hidden = ("users", "end_users", "ledger", "profiles", "plan", "password")
         return {
             field.name: _plain(getattr(value, field.name)) for field in attrs.fields(kind) if field.name not in hidden
         }
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in cast("Mapping[str, Any]", value).items()}
     return [_plain(item) for item in cast("Iterable[Any]", value)] if isinstance(value, list | tuple) else value

@@ -1,7 +1,8 @@
 """Fixtures for test suites; pytest loads this module by itself when tollkit is installed.
 
 * `tollkit_sandbox`: a running `Sandbox`, one server for the session, its state forgotten before each test;
-* `pymthouse_sandbox`: the `PymtHouseSandbox` of it.
+* `pymthouse_sandbox`: the `PymtHouseSandbox` of it;
+* `tokenite_sandbox`: the `TokeniteSandbox` of it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
     from tollkit.sandbox.pymthouse.platform import PymtHouseSandbox
     from tollkit.sandbox.server import Sandbox
+    from tollkit.sandbox.tokenite.platform import TokeniteSandbox
 
-__all__ = ["pymthouse_sandbox", "tollkit_sandbox", "tollkit_sandbox_server"]
+__all__ = ["pymthouse_sandbox", "tokenite_sandbox", "tollkit_sandbox", "tollkit_sandbox_server"]
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +41,9 @@ def tollkit_sandbox(tollkit_sandbox_server: Sandbox) -> Sandbox:
 def pymthouse_sandbox(tollkit_sandbox: Sandbox) -> PymtHouseSandbox:
     """PymtHouse in a running sandbox in its first state."""
     return tollkit_sandbox.pymthouse
+
+
+@pytest.fixture
+def tokenite_sandbox(tollkit_sandbox: Sandbox) -> TokeniteSandbox:
+    """Tokenite in a running sandbox in its first state."""
+    return tollkit_sandbox.tokenite

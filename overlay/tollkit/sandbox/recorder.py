@@ -20,11 +20,12 @@ __all__ = ["REDACTED", "RecordedRequest", "RequestLog", "matches"]
 REDACTED = "****"
 _KEPT = 10_000
 
-_SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"}
+_SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-goog-api-key"}
 _SECRET_FIELDS = {
     "access_token",
     "api_key",
     "apikey",
+    "appsecret",
     "assertion",
     "client_assertion",
     "client_secret",
@@ -33,11 +34,13 @@ _SECRET_FIELDS = {
     "csrf",
     "device_code",
     "id_token",
+    "key",
     "password",
     "refresh_token",
     "secret",
     "subject_token",
     "token",
+    "transaction",
 }
 
 
@@ -159,7 +162,7 @@ def read_json(body: bytes) -> Any:
     """A JSON body with the secret members taken out; None when it is no JSON."""
     try:
         return _redact_json(json.loads(body))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -22,12 +22,14 @@ from tollkit.sandbox.faults import Faults
 from tollkit.sandbox.gate import TRANSPORT, Gate
 from tollkit.sandbox.pymthouse.platform import PymtHouseSandbox
 from tollkit.sandbox.recorder import RequestLog
+from tollkit.sandbox.tokenite import PREFIX as TOKENITE
+from tollkit.sandbox.tokenite.platform import TokeniteSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType, TracebackType
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["Sandbox", "banner", "env_lines", "run_forever"]
 
@@ -89,13 +91,15 @@ class Sandbox:
 
         with Sandbox() as sandbox:
             client = PymtHouse.from_env(sandbox.pymthouse.env())
+            wallet = Tokenite.from_env(sandbox.tokenite.env())
 
     Args:
         host: Address to listen on. The levers under `/__sandbox__` are there on loopback addresses only.
         port: Port to listen on; 0 lets the system choose.
 
     Attributes:
-        pymthouse: PymtHouse's identifiers and levers.
+        pymthouse: PymtHouse's identifiers and levers; it answers at the root.
+        tokenite: Tokenite's, below `/tokenite`.
         clock: The clock that everything in the sandbox reads.
         faults: Misbehaviour that is armed.
         requests: What was received.
@@ -112,6 +116,7 @@ class Sandbox:
         self.faults: Faults = Faults()
         self.requests: RequestLog = RequestLog()
         self.pymthouse: PymtHouseSandbox = PymtHouseSandbox(self.clock, self.requests, lambda: self.url)
+        self.tokenite: TokeniteSandbox = TokeniteSandbox(self.clock, self.requests, lambda: self.url)
 
     def __repr__(self) -> str:
         return f"<Sandbox: {self._origin or 'not started'}>"
@@ -134,7 +139,7 @@ class Sandbox:
 
     def env(self) -> dict[str, str]:
         """The environment variables that configure clients of all platforms."""
-        return self.pymthouse.env()
+        return self.pymthouse.env() | self.tokenite.env()
 
     def start(self) -> Self:
         """Start the server in a thread of its own and return when it answers.
@@ -172,7 +177,7 @@ class Sandbox:
 
     def _build_server(self) -> _Server:
         gate = Gate(
-            self.pymthouse.asgi_app(),
+            _by_path(self.pymthouse.asgi_app(), self.tokenite.asgi_app()),
             Control(self) if is_loopback(self._host) else _nothing_here,
             clock=self.clock,
             faults=self.faults,
@@ -210,11 +215,23 @@ class Sandbox:
         self.stop()
 
     def reset(self) -> None:
-        """Forget all state: users, usage, codes, faults, requests, the moved clock. The address stays."""
+        """Forget all state: users, usage, codes, grants, faults, requests, the moved clock. The address stays."""
         self.clock.reset()
         self.faults.clear()
         self.pymthouse.reset()
+        self.tokenite.reset()
         self.requests.clear()
+
+
+def _by_path(pymthouse: ASGIApp, tokenite: ASGIApp) -> ASGIApp:
+    """One application: Tokenite below its prefix, PymtHouse for every other path."""
+
+    async def choose(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["raw_path"].decode("ascii")
+        chosen = tokenite if path == TOKENITE or path.startswith(f"{TOKENITE}/") else pymthouse
+        await chosen(scope, receive, send)
+
+    return choose
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -263,7 +280,9 @@ def banner(sandbox: Sandbox) -> str:
         "",
         *(f"  {line}" for line in env_lines(sandbox)),
         "",
-        f"Device codes are entered at {sandbox.url}/oidc/device. Ctrl-C ends it.",
+        f"PymtHouse's device codes are entered at {sandbox.url}/oidc/device.",
+        f"Tokenite's consent page takes any e-mail address; {sandbox.tokenite.owner_email} owns the app.",
+        "Ctrl-C ends it.",
     ]
     return "\n".join(lines)
 
@@ -286,7 +305,7 @@ def run_forever(
     Args:
         host: Address to listen on.
         port: Port to listen on; 0 lets the system choose.
-        demo: Whether to fill in two users with a month of usage.
+        demo: Whether to fill in two users with a month of usage on each platform.
         signer_running: Whether the signer routes answer.
         announce: Called once it answers; prints `banner(sandbox)` when left out.
 
@@ -305,6 +324,7 @@ def run_forever(
         with Sandbox(host=host, port=port) as sandbox:
             if demo:
                 sandbox.pymthouse.demo_data()
+                sandbox.tokenite.demo_data()
             sandbox.pymthouse.signer_running = signer_running
             announce(sandbox)
             over.wait()

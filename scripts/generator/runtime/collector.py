@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 __all__ = ["paused"]
@@ -20,7 +20,7 @@ _was_on = False
 
 
 @contextmanager
-def paused() -> Iterator[None]:
+def paused() -> Generator[None, None, None]:
     """A block in which no cycles are looked for; only for work that makes none and waits for nothing."""
     global _users, _was_on  # noqa: PLW0603 - the collector itself is global
     with _lock:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Any, Final, NoReturn, TypeGuard, TypeVar, cast
 
 from .collector import paused
@@ -28,6 +29,7 @@ __all__ = [
     "constant",
     "date_time",
     "decimal",
+    "decimal_number",
     "dict_of",
     "failed",
     "int_string",
@@ -214,6 +216,17 @@ def decimal(value: Any) -> Decimal:
     if _DECIMAL.fullmatch(value) is None:
         raise DecodeError("decimal text", "another string")
     return Decimal(value)
+
+
+def decimal_number(value: Any) -> Decimal:
+    """A decimal number as a JSON number: 0.1 is `Decimal("0.1")`, the shortest text that means the same double."""
+    if type(value) is float:
+        if isfinite(value):
+            return Decimal(repr(value))
+        raise DecodeError("number", "one beyond the range of a double")
+    if type(value) is int:
+        return Decimal(value)
+    raise mistyped("number", value)
 
 
 def date_time(value: Any) -> datetime:

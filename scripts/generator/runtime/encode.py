@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "date_time_text",
+    "decimal_number",
     "decimal_text",
     "form",
     "form_body",
     "header_fields",
     "json_body",
+    "path_segments",
     "path_value",
     "query_pairs",
     "scalar_text",
@@ -48,6 +51,24 @@ def decimal_text(value: Decimal) -> str:
     if not value.is_finite():
         raise ValueError("expected a finite number")
     return format(value, "f") if abs(value.adjusted()) < 1000 else str(value)
+
+
+def decimal_number(value: Decimal) -> int | float:
+    """A decimal as what `json` writes as the same number; a whole one has no point, as in JavaScript.
+
+    Raises:
+        ValueError: it is infinite or not a number, or has more digits than the double that readers of JSON
+            take it for, so that it would arrive changed.
+    """
+    if not value.is_finite():
+        raise ValueError("expected a finite number")
+    number = float(value)
+    if math.isfinite(number):
+        if value == value.to_integral_value():
+            return int(value)
+        if Decimal(repr(number)) == value:
+            return number
+    raise ValueError("a JSON number cannot carry this decimal without changing it")
 
 
 def scalar_text(value: Any) -> str:
@@ -89,6 +110,30 @@ def path_value(name: str, value: Any) -> str:
         raise ValueError(f"{name}: must not be {value!r}, since it is a part of the path")
     try:
         return quote(value, safe="!~*'()")
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}: holds half a surrogate pair, which no URL can carry") from None
+
+
+def path_segments(name: str, value: Any) -> str:
+    """A path parameter of one segment or more: slashes stay, and so does what RFC 3986 (3.3) lets stand in a segment.
+
+    One slash in front is taken for the one that the template has. Everything else is percent-encoded, "?", "#"
+    and "%" among it: the value is the path itself, not a piece of a URL.
+
+    Raises:
+        ValueError: it is no text, or empty, or holds a segment "." or "..", which would address another
+            resource; the message names the parameter.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{name}: expected a text, got {type(value).__name__}")
+    path = value.removeprefix("/")
+    if not path:
+        raise ValueError(f"{name}: must not be empty, since it is a part of the path")
+    dots = {".", ".."}.intersection(path.split("/"))
+    if dots:
+        raise ValueError(f"{name}: must not hold the segment {min(dots)!r}, which would leave the path")
+    try:
+        return quote(path, safe="/:@!$&'()*+,;=~")
     except UnicodeEncodeError:
         raise ValueError(f"{name}: holds half a surrogate pair, which no URL can carry") from None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from tollkit.sandbox.look import alert, page
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -25,65 +27,9 @@ _SCOPE_TEXTS = {
     "users:token": "act for the app's users",
 }
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1b2130; --soft: #5a6478; --line: #d5dae3; --paper: #fff;
-  --ground: #f2f4f8; --accent: #1f5fd0; --accent-ink: #fff; --bad: #b3261e; --bad-paper: #fdeceb; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8ebf2; --soft: #a3adc0; --line: #3a4356; --paper: #1b212d;
-  --ground: #11151d; --accent: #7ea9ff; --accent-ink: #0d1420; --bad: #ff9d96; --bad-paper: #3a1f1f; } }
-* { box-sizing: border-box; }
-body { margin: 0; min-height: 100vh; background: var(--ground); color: var(--ink);
-  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
-  display: flex; flex-direction: column; align-items: center; padding: 1.5rem 1rem; }
-header, footer { width: 100%; max-width: 28rem; color: var(--soft); font-size: .875rem; }
-header { display: flex; justify-content: space-between; align-items: center; margin-bottom: .75rem; }
-header b { color: var(--ink); }
-header span { border: 1px solid var(--line); border-radius: 1rem; padding: .1rem .6rem; }
-footer { margin-top: .75rem; }
-main { width: 100%; max-width: 28rem; background: var(--paper); border: 1px solid var(--line);
-  border-radius: .75rem; padding: 1.5rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.375rem; line-height: 1.25; margin: 0 0 .75rem; }
-p { margin: 0 0 1rem; }
-main > :last-child { margin-bottom: 0; }
-.code { font: 600 1.75rem/1.2 ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace; letter-spacing: .08em;
-  text-align: center; border: 1px solid var(--line); border-radius: .5rem; padding: .75rem; margin: 0 0 1rem; }
-.error { color: var(--bad); background: var(--bad-paper); border-radius: .5rem; padding: .625rem .75rem; }
-label { display: block; }
-.field { font-weight: 600; margin-bottom: .375rem; }
-input[type=text] { width: 100%; font: inherit; color: inherit; background: var(--paper);
-  border: 1px solid var(--soft); border-radius: .5rem; padding: .625rem .75rem; }
-input.user-code { font: 600 1.375rem/1.3 ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace;
-  letter-spacing: .08em; text-transform: uppercase; }
-::placeholder { color: var(--soft); opacity: .6; font-weight: 400; }
-input:focus-visible, button:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-fieldset { border: 1px solid var(--line); border-radius: .5rem; margin: 0 0 1rem; padding: .5rem .75rem .75rem; }
-legend { font-weight: 600; padding: 0 .25rem; }
-.choice { display: flex; gap: .625rem; align-items: center; padding: .25rem 0; min-height: 2.75rem; }
-.choice small { color: var(--soft); display: block; }
-ul { margin: 0 0 1rem; padding-left: 1.25rem; }
-p:has(+ ul) { margin-bottom: .25rem; }
-.buttons { display: flex; gap: .75rem; }
-button { flex: 1; font: inherit; font-weight: 600; min-height: 2.75rem; padding: .5rem 1rem; cursor: pointer;
-  border-radius: .5rem; border: 1px solid var(--soft); background: transparent; color: inherit; }
-button.primary { background: var(--accent); border-color: var(--accent); color: var(--accent-ink); }
-form > button { width: 100%; margin-top: 1rem; }
-code { font-family: ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace; font-size: .9em; }
-"""
-
 
 def _page(title: str, content: str) -> str:
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)} - PymtHouse sandbox</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        "<header><b>PymtHouse</b><span>sandbox</span></header>\n"
-        f"<main>\n{content}\n</main>\n"
-        "<footer>A local stand-in for testing. No account and no money is involved.</footer>\n"
-        "</body>\n</html>\n"
-    )
-
-
-def _alert(error: str | None) -> str:
-    return f'<p class="error" role="alert" id="error">{escape(error)}</p>\n' if error else ""
+    return page(title, content, brand="PymtHouse")
 
 
 def home_page(public_client_id: str, issuer_url: str) -> str:
@@ -104,7 +50,7 @@ def code_page(csrf: str, *, user_code: str = "", error: str | None = None) -> st
     return _page(
         "Connect a device",
         "<h1>Connect a device</h1>\n<p>Enter the code that your device shows.</p>\n"
-        f"{_alert(error)}"
+        f"{alert(error)}"
         '<form method="post" action="/oidc/device">\n'
         f'<input type="hidden" name="csrf" value="{escape(csrf)}">\n'
         '<label class="field" for="user_code">Code</label>\n'
@@ -151,7 +97,7 @@ def approval_page(
         f"<h1>{escape(app.name)} wants to sign you in on a device</h1>\n"
         "<p>Go on only if your device shows this code:</p>\n"
         f'<p class="code">{escape(device.shown)}</p>\n'
-        f"{wants}{_alert(error)}"
+        f"{wants}{alert(error)}"
         '<form method="post" action="/oidc/device/decision">\n'
         f'<input type="hidden" name="csrf" value="{escape(csrf)}">\n'
         f'<input type="hidden" name="user_code" value="{escape(device.shown)}">\n'

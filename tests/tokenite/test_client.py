@@ -301,6 +301,14 @@ def test_a_page_or_nothing_instead_of_an_envelope(side: Side, status: int, conte
     assert isinstance(error, TokeniteError)
 
 
+@pytest.mark.parametrize("slip", [{"usage": "many"}, {"usage": {"inputTokens": "x"}}, {"model": 5}, {}])
+def test_a_paid_answer_is_not_lost_for_a_slip_beside_it(side: Side, slip: dict[str, Any]) -> None:
+    script = Script([Reply.json({"provider": "openai", "data": {"text": "paid"}, **slip})])
+    result = side.do(scripted(side, script).call("token", "openai", "/v1/x", {}))
+    assert isinstance(result, ProxySuccess)
+    assert (result.data, result.usage, result.model) == ({"text": "paid"}, None, None)
+
+
 def test_an_envelope_that_is_neither(side: Side) -> None:
     script = Script([Reply.json({"data": {}})])
     error = refused(side, lambda: scripted(side, script).call("token", "openai", "/v1/x", {}), DecodeError)

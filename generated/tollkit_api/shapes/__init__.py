@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from .tokenite_auth_success import TokeniteAuthSuccess as TokeniteAuthSuccess
     from .tokenite_callback_query import TokeniteCallbackQuery as TokeniteCallbackQuery
     from .tokenite_error_code import TokeniteErrorCode as TokeniteErrorCode
+    from .tokenite_proxy_envelope import TokeniteProxyEnvelope as TokeniteProxyEnvelope
+    from .tokenite_proxy_error import TokeniteProxyError as TokeniteProxyError
+    from .tokenite_proxy_success import TokeniteProxySuccess as TokeniteProxySuccess
     from .tokenite_top_up_cancelled import TokeniteTopUpCancelled as TokeniteTopUpCancelled
     from .tokenite_top_up_message import TokeniteTopUpMessage as TokeniteTopUpMessage
     from .tokenite_top_up_success import TokeniteTopUpSuccess as TokeniteTopUpSuccess
@@ -70,6 +73,9 @@ __all__ = [
     "TokeniteAuthSuccess",
     "TokeniteCallbackQuery",
     "TokeniteErrorCode",
+    "TokeniteProxyEnvelope",
+    "TokeniteProxyError",
+    "TokeniteProxySuccess",
     "TokeniteTopUpCancelled",
     "TokeniteTopUpMessage",
     "TokeniteTopUpSuccess",
@@ -101,6 +107,9 @@ _HOME = {
     "TokeniteAuthSuccess": "tokenite_auth_success",
     "TokeniteCallbackQuery": "tokenite_callback_query",
     "TokeniteErrorCode": "tokenite_error_code",
+    "TokeniteProxyEnvelope": "tokenite_proxy_envelope",
+    "TokeniteProxyError": "tokenite_proxy_error",
+    "TokeniteProxySuccess": "tokenite_proxy_success",
     "TokeniteTopUpCancelled": "tokenite_top_up_cancelled",
     "TokeniteTopUpMessage": "tokenite_top_up_message",
     "TokeniteTopUpSuccess": "tokenite_top_up_success",

@@ -24,6 +24,8 @@ from tollkit.secrets import Secret
 from tollkit.tokenite import addresses, authorize, callback, config, proxy, top_up
 from tollkit.tokenite.errors import TokeniteError, family
 from tollkit.tokenite.service import bearer, service
+from tollkit_api.runtime.answers import json_answer
+from tollkit_api.runtime.decode import mapping
 
 if TYPE_CHECKING:
     from tollkit.core.http import AsyncHttpClient, HttpClient
@@ -327,27 +329,19 @@ def json_text(body: Any) -> bytes:
 def read_envelope(response: HttpResponse, funding_codes: frozenset[str]) -> proxy.ProxyResult:
     """The proxy's envelope of a success status.
 
+    Only `provider` must be right: the vendor's answer has been paid for, and must not be lost for a slip beside it.
+
     Raises:
         DecodeError: It is none.
     """
     from tollkit_api.tokenite.v2_4.api.proxy import call_provider as operation
 
-    found = answers.json_body(response)
     request_id = answers.request_id(response, None)
+    found = json_answer(response, operation.OPERATION, mapping)
     refused = proxy.read_error_envelope(
         found, response.status_code, funding_codes=funding_codes, request_id=request_id
     )
-    if refused is not None:
-        return refused
-    read = operation.parse(response)
-    return proxy.ProxySuccess(
-        provider=read.provider,
-        model=read.model,
-        usage=read.usage,
-        data=read.data,
-        status=response.status_code,
-        request_id=request_id,
-    )
+    return refused or proxy.read_success_envelope(found, response.status_code, request_id=request_id)
 
 
 def absolute(base_url: str, address: str) -> str:

@@ -167,6 +167,36 @@ def is_proxy_error(result: object) -> bool:
     return isinstance(result, ProxyError)
 
 
+def read_success_envelope(found: Mapping[str, Any], status: int, *, request_id: str | None = None) -> ProxySuccess:
+    """The success of an envelope; what stands beside the vendor's body is `None` when it is not as documented.
+
+    Args:
+        found: Decoded JSON.
+        status: HTTP status.
+        request_id: The platform's id of the request.
+
+    Raises:
+        DecodeError: It has no `provider`.
+    """
+    from tollkit_api.runtime.decode import DecodeError, missing, text
+    from tollkit_api.tokenite.v2_4.models import TokenUsage
+
+    if "provider" not in found:
+        raise missing("provider")
+    try:
+        usage = TokenUsage.from_dict(found["usage"])
+    except (DecodeError, KeyError):
+        usage = None
+    return ProxySuccess(
+        provider=text(found["provider"]),
+        model=_text(found.get("model")),
+        usage=usage,
+        data=found.get("data"),
+        status=status,
+        request_id=request_id,
+    )
+
+
 def read_error_envelope(
     body: object,
     status: int,

@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 GENVENV := .venv-generate
+ORACLES := .venv-oracles
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 NPM ?= npm
@@ -28,6 +29,13 @@ $(GENVENV)/.ready: constraints-generate.txt
 	@PIP_CONSTRAINT= $(GENVENV)/bin/python -m pip install --quiet --requirement constraints-generate.txt
 	@touch $@
 
+$(ORACLES)/.ready: pyproject.toml constraints.txt constraints-oracles.txt
+	@echo "installing into $(ORACLES) (a minute, once)"
+	@test -x $(ORACLES)/bin/python || $(PYTHON) -m venv $(ORACLES)
+	@$(ORACLES)/bin/python -m pip install --quiet --upgrade pip
+	@$(ORACLES)/bin/python -m pip install --quiet --constraint constraints-oracles.txt --editable '.[payments,oidc]' --group oracles
+	@touch $@
+
 generate: $(GENVENV)/.ready  ## write generated/ from specs/
 	@$(GENVENV)/bin/python scripts/generate.py
 
@@ -47,7 +55,7 @@ check: setup check-generated  ## format, lint, types, layout, public names, spec
 	$(PY) scripts/check_names.py
 	$(PY) scripts/check_docs.py
 
-test: setup $(GENVENV)/.ready $(DRIFT)  ## run the tests, with coverage; tells what it left out and why
+test: setup $(GENVENV)/.ready $(ORACLES)/.ready $(DRIFT)  ## run the tests, with coverage; tells what it left out and why
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet
@@ -71,6 +79,6 @@ drift: setup $(DRIFT)  ## FROM=usage/v2026_05 TO=usage/v2026_08: what changed be
 	@$(PY) scripts/drift/drift.py $(FROM) $(TO)
 
 clean:  ## remove everything that make made, but for generated/
-	rm -rf $(VENV) $(GENVENV) build dist site htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(GENVENV) $(ORACLES) build dist site htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name node_modules -prune -exec rm -rf {} +
 	find . -name __pycache__ -prune -exec rm -rf {} +

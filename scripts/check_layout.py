@@ -32,6 +32,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "tollkit.errors", "tollkit.secrets", "tollkit.core", "tollkit_api.runtime", "tollkit_api.shapes",
         "tollkit_api.tokenite",
     ),
+    "tollkit.run402": (
+        "tollkit.errors", "tollkit.secrets", "tollkit.core", "tollkit.oidc", "tollkit_api.runtime",
+        "tollkit_api.shapes", "tollkit_api.run402",
+    ),
     "tollkit.sandbox": ("tollkit", "tollkit_api"),
     "tollkit.cli": ("tollkit", "tollkit_api"),
     "tollkit_api": ("tollkit_api",),

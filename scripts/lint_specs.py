@@ -210,7 +210,9 @@ class OpenApi:
     def media_types(self) -> Iterator[tuple[str, Json, Pointer]]:
         """Every media type of every body, those of components included: its name, itself, its place."""
         for pointer, node in walk(self.data):
-            if pointer and pointer[-1] == "content" and is_object(node) and "schema" not in pointer:
+            # A property may be called "content" too.
+            in_schema = not {"schema", "schemas"}.isdisjoint(pointer)
+            if pointer and pointer[-1] == "content" and is_object(node) and not in_schema:
                 for name, media in node.items():
                     yield name, media, (*pointer, name)
 
@@ -453,8 +455,9 @@ def rule_generator(doc: OpenApi) -> Iterator[Slip]:
     """What the generator cannot express, it would drop: one media type a body, known formats, open answers."""
     for op in doc.operations():
         body, pointer = doc.resolve(op.data.get("requestBody", {}), (*op.pointer, "requestBody"))
-        if len(body.get("content", {"": {}})) != 1:
-            yield (*pointer, "content"), "a request body has one media type"
+        media = set(body.get("content", {"": {}}))
+        if len(media) != 1 and media != {"application/json", "text/plain"}:
+            yield (*pointer, "content"), "a request body has one media type, or JSON and plain text"
     for name, schema in doc.components("schemas").items():
         for pointer, inner in schemas_in(schema, ("components", "schemas", name)):
             yield from bad_format(inner, pointer)

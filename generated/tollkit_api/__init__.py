@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import builder as builder
+    from . import run402 as run402
     from . import runtime as runtime
     from . import shapes as shapes
     from . import tokenite as tokenite
@@ -25,6 +26,7 @@ else:
 
 __all__ = [
     "builder",
+    "run402",
     "runtime",
     "shapes",
     "tokenite",
@@ -33,6 +35,7 @@ __all__ = [
 
 _HOME = {
     "builder": "builder",
+    "run402": "run402",
     "runtime": "runtime",
     "shapes": "shapes",
     "tokenite": "tokenite",

@@ -14,13 +14,29 @@ import attrs
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-__all__ = ["DECIMAL_NUMBER", "MANY_SEGMENTS", "Document", "DocumentError", "OperationFacts", "load"]
+__all__ = [
+    "DECIMAL_NUMBER",
+    "ESCAPED_SEGMENTS",
+    "MANY_SEGMENTS",
+    "Document",
+    "DocumentError",
+    "OperationFacts",
+    "load",
+]
 
 # A path parameter that may hold slashes; OpenAPI 3.1 has no word for it.
 MANY_SEGMENTS = "x-many-segments"
+# Its value where platforms escape each segment by itself, ":" and "+" among it; true leaves what a segment may hold.
+ESCAPED_SEGMENTS = "escaped"
+# Of an operation whose query is written as percent-encoding (blank is "%20") and not as a form (blank is "+").
+PERCENT_QUERY = "x-percent-query"
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+TEXT = "text/plain"
+BYTES = "application/octet-stream"
+# What a request may hold: one media type, or JSON with text for whoever gives text.
+BODIES = ({JSON}, {FORM}, {JSON, TEXT})
 DECIMAL_NUMBER = "decimal-number"
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 
@@ -46,6 +62,8 @@ class OperationFacts:
         description: the rest.
         parameters: (place, wire name) -> parameter object.
         body: request body object, or None.
+        text: whether the body may be text instead of JSON.
+        percent_query: whether the query is percent-encoded, and not a form.
         answers: status text -> response object.
     """
 
@@ -61,6 +79,8 @@ class OperationFacts:
     description: str
     parameters: Mapping[tuple[str, str], Mapping[str, Any]]
     body: Mapping[str, Any] | None
+    text: bool
+    percent_query: bool
     answers: Mapping[str, Mapping[str, Any]]
 
 
@@ -163,8 +183,8 @@ def _facts(data: Mapping[str, Any], path: str, item: Mapping[str, Any], method: 
         parameters[place, wire] = parameter
 
     body = _resolve(data, operation["requestBody"]) if "requestBody" in operation else None
-    if body is not None and (len(body["content"]) != 1 or not {JSON, FORM}.issuperset(body["content"])):
-        raise refuse(f"the body needs exactly one media type, {JSON} or {FORM}")
+    if body is not None and set(body["content"]) not in BODIES:
+        raise refuse(f"the body needs exactly one media type, {JSON} or {FORM}; or {JSON} and {TEXT}")
 
     answers = {str(status): _resolve(data, answer) for status, answer in operation["responses"].items()}
     success: list[int] = []
@@ -195,6 +215,8 @@ def _facts(data: Mapping[str, Any], path: str, item: Mapping[str, Any], method: 
         description=operation.get("description", ""),
         parameters=parameters,
         body=body,
+        text=body is not None and TEXT in body["content"],
+        percent_query=operation.get(PERCENT_QUERY, False),
         answers=answers,
     )
 
@@ -221,13 +243,23 @@ def _walk(node: Any) -> Iterator[dict[str, Any]]:
         yield from _walk(value)
 
 
+def _is_binary(media: Any) -> bool:
+    """Whether a media type says that it is bytes."""
+    return isinstance(media, dict) and cast("dict[str, Any]", media).get("schema", {}).get("format") == "binary"
+
+
 def _suited(data: dict[str, Any]) -> dict[str, Any]:
     """The same document in the words that openapi-python-client understands best."""
     for node in _walk(data):
         content: Any = node.get("content")
         if isinstance(content, dict) and JSON in content:
             # Of an answer it takes the first media type that it knows: let that be JSON.
-            node["content"] = {JSON: content[JSON], **content}
+            # Text beside it, which it cannot send, is in the facts.
+            node["content"] = {JSON: content[JSON], **{name: each for name, each in content.items() if name != TEXT}}
+        elif isinstance(content, dict):
+            # Bytes it knows by one media type alone.
+            media = cast("dict[str, Any]", content)
+            node["content"] = {BYTES if _is_binary(each) else name: each for name, each in media.items()}
         types: Any = node.get("type")
         if isinstance(types, list) and "null" in types and "enum" in node:
             # Of an enumeration that may be null it makes one class for each type, and one more.

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from .document import MANY_SEGMENTS, Document, DocumentError, OperationFacts
+from .document import ESCAPED_SEGMENTS, MANY_SEGMENTS, Document, DocumentError, OperationFacts
 from .kinds import Kind
 from .opc import Reader, raw
 
@@ -140,7 +140,7 @@ class Parameter:
         name: Python name.
         wire: name in the request.
         place: "path", "query", "header" or "body".
-        many: whether it is a path of one segment or more.
+        many: "" for one segment, else the name of the encoder of a path of many.
         annotation: type, with default.
         doc: item of the Args section.
     """
@@ -150,7 +150,7 @@ class Parameter:
     place: str
     annotation: str
     doc: str
-    many: bool = False
+    many: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -437,6 +437,8 @@ class Planner:
         self, facts: OperationFacts, place: str, prop: Any, classes: set[str], imports: set[str]
     ) -> Parameter:
         kind, wire, name = self._reader.kind(prop), raw(prop.name), str(prop.python_name)
+        if wire == "url":  # a name that the stock templates use for themselves, and ours do not
+            name = wire
         if name in TAKEN_ARGUMENTS:
             raise DocumentError(f"{self._document.path}: {facts.id}: parameter {wire} needs another name")
         said = facts.parameters[place, wire]
@@ -444,6 +446,9 @@ class Planner:
         classes |= kind.classes
         imports |= kind.imports if "Secret" not in kind.annotation else set()
         annotation = kind.argument_annotation
+        if annotation.startswith("dict["):
+            annotation = annotation.replace("dict[", "Mapping[", 1)
+            imports.add("from collections.abc import Mapping")
         if not prop.required:
             annotation = f"{annotation.removesuffix(' | None')} | Unset | None = UNSET"
         return Parameter(
@@ -452,7 +457,7 @@ class Planner:
             place=place,
             annotation=annotation,
             doc=entry(name, about, 8),
-            many=bool(said.get(MANY_SEGMENTS)),
+            many=_encoder_of_many(said.get(MANY_SEGMENTS)),
         )
 
     def _body(
@@ -463,7 +468,7 @@ class Planner:
         kind = self._reader.kind(endpoint.bodies[0].prop)
         classes |= kind.classes
         imports |= {line for line in kind.imports if not line.endswith(" Sequence")}
-        annotation = kind.full_annotation
+        annotation = f"{kind.full_annotation} | str" if facts.text and not kind.is_any else kind.full_annotation
         if not facts.body.get("required", False):
             annotation = f"{annotation.removesuffix(' | None')} | Unset | None = UNSET"
         about = facts.body.get("description") or "The body of the request."
@@ -519,12 +524,18 @@ def _typed(errors: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return errors
 
 
+def _encoder_of_many(said: object) -> str:
+    if said == ESCAPED_SEGMENTS:
+        return "escaped_segments"
+    return "path_segments" if said else ""
+
+
 def _url(path: str, parameters: Sequence[Parameter]) -> str:
     in_path = [parameter for parameter in parameters if parameter.place == "path"]
     if not in_path:
         return repr(path)
     for parameter in in_path:
-        encoder = "path_segments" if parameter.many else "path_value"
+        encoder = parameter.many or "path_value"
         value = f"_encode.{encoder}('{parameter.name}', {parameter.name})"
         path = path.replace(f"{{{parameter.wire}}}", f"{{{value}}}")
     return f'f"{path}"'

@@ -84,6 +84,7 @@ def test_exchange_checks_the_subject(caller: Caller, platform: PymtHouseSandbox,
         "invalid_grant",
         "subject_token must include client_id or azp",
     )
+    sandbox.clock.freeze()
     fresh = caller.mint().json()["access_token"]
     sandbox.clock.advance(-10)
     assert error(caller.exchange(fresh))[1] == "invalid_grant", "not valid yet: there is no leeway"
@@ -179,6 +180,7 @@ def test_a_confidential_client_with_fewer_scopes(caller: Caller, platform: PymtH
 
 
 def test_a_device_code_lives_ten_minutes(caller: Caller, sandbox: Sandbox) -> None:
+    sandbox.clock.freeze()
     started = caller.start_device()
     sandbox.clock.advance(599)
     assert caller.poll(started["device_code"]).json()["error"] == "authorization_pending"

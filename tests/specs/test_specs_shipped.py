@@ -119,5 +119,7 @@ def test_every_token_is_a_secret():
     secrets |= {"client_secret", "appSecret", "apiKey", "claimUrl"}
     for path in DOCUMENTS:
         for pointer, node in lint_specs.walk(load(path)):
+            if "FaucetResult" in pointer:
+                continue  # its token is a currency
             if pointer[-2:-1] == ("properties",) and pointer[-1] in secrets:
                 assert node.get("format") == "password", f"{path.name}{pointer}"

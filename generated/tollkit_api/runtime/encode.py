@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
@@ -14,21 +15,29 @@ from urllib.parse import quote, quote_plus
 from .types import Unset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "date_time_text",
     "decimal_number",
     "decimal_text",
+    "escaped_segments",
     "form",
     "form_body",
     "header_fields",
     "json_body",
     "path_segments",
     "path_value",
+    "percent",
     "query_pairs",
     "scalar_text",
+    "text_body",
 ]
+
+
+_COMPONENT = (
+    "!~*'()"  # with ASCII letters, digits and "-_.", what encodeURIComponent leaves (ECMA-262, 19.2.6.4)
+)
 
 
 def date_time_text(value: datetime) -> str:
@@ -110,10 +119,34 @@ def path_value(name: str, value: Any) -> str:
         raise ValueError(f"{name}: expected a text, got {type(value).__name__}")
     if value in {"", ".", ".."}:
         raise ValueError(f"{name}: must not be {value!r}, since it is a part of the path")
+    return _component(name, value)
+
+
+def _component(name: str, value: str) -> str:
     try:
-        return quote(value, safe="!~*'()")
+        return quote(value, safe=_COMPONENT)
     except UnicodeEncodeError:
         raise ValueError(f"{name}: holds half a surrogate pair, which no URL can carry") from None
+
+
+def escaped_segments(name: str, value: Any) -> str:
+    """A path parameter of one segment or more, each percent-encoded as JavaScript's encodeURIComponent does.
+
+    Empty segments stay, and so does a slash in front.
+
+    Raises:
+        ValueError: it is no text, or empty, or holds a segment "." or "..", which would address another
+            resource; the message names the parameter.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{name}: expected a text, got {type(value).__name__}")
+    if not value:
+        raise ValueError(f"{name}: must not be empty, since it is a part of the path")
+    segments = value.split("/")
+    dots = {".", ".."}.intersection(segments)
+    if dots:
+        raise ValueError(f"{name}: must not hold the segment {min(dots)!r}, which would leave the path")
+    return "/".join(_component(name, segment) for segment in segments)
 
 
 def path_segments(name: str, value: Any) -> str:
@@ -141,7 +174,9 @@ def path_segments(name: str, value: Any) -> str:
 
 
 def query_pairs(*pairs: tuple[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Query parameters without those that were not given (UNSET, None); a list becomes a repeated key.
+    """Query parameters without those that were not given (UNSET, None).
+
+    A list becomes a repeated key, and a mapping becomes parameters of its own (OpenAPI 3.1, style form, explode).
 
     Raises:
         ValueError: a value cannot be written; the message names the parameter.
@@ -149,6 +184,9 @@ def query_pairs(*pairs: tuple[str, Any]) -> tuple[tuple[str, str], ...]:
     result: list[tuple[str, str]] = []
     for name, value in pairs:
         if value is None or isinstance(value, Unset):
+            continue
+        if isinstance(value, Mapping):
+            result.extend(query_pairs(*cast("Mapping[str, Any]", value).items()))
             continue
         items = cast("Sequence[Any]", value) if isinstance(value, list | tuple) else (value,)
         for item in items:
@@ -193,6 +231,13 @@ def _form_text(text: str) -> str:
     return quote_plus(text, safe="*").replace("~", "%7E")  # quote_plus never escapes "~"
 
 
+def percent(pairs: Iterable[tuple[str, str]]) -> str:
+    """Pairs with both sides percent-encoded as JavaScript's encodeURIComponent does."""
+    return "&".join(
+        f"{quote(name, safe=_COMPONENT)}={quote(value, safe=_COMPONENT)}" for name, value in pairs
+    )
+
+
 def form_body(fields: Mapping[str, Any]) -> bytes:
     """A body of type application/x-www-form-urlencoded; a list becomes a repeated key.
 
@@ -214,3 +259,15 @@ def json_body(value: Any) -> bytes:
         return text.encode()
     except UnicodeEncodeError:  # half a surrogate pair: well-formed JSON writes it as an escape
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def text_body(value: str) -> bytes:
+    """A body of text.
+
+    Raises:
+        ValueError: it holds half a surrogate pair, which UTF-8 cannot carry.
+    """
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("body: holds half a surrogate pair, which no text can carry") from None

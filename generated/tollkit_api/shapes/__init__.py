@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from .device_token_claims import DeviceTokenClaims as DeviceTokenClaims
     from .discovery_document import DiscoveryDocument as DiscoveryDocument
     from .exchanged_token import ExchangedToken as ExchangedToken
+    from .expose_manifest import ExposeManifest as ExposeManifest
+    from .expose_rpc import ExposeRpc as ExposeRpc
+    from .expose_table import ExposeTable as ExposeTable
+    from .expose_view import ExposeView as ExposeView
     from .id_token_claims import IdTokenClaims as IdTokenClaims
     from .json_web_key import JsonWebKey as JsonWebKey
     from .json_web_key_set import JsonWebKeySet as JsonWebKeySet
@@ -24,7 +28,13 @@ if TYPE_CHECKING:
     from .machine_token_claims import MachineTokenClaims as MachineTokenClaims
     from .oauth_error import OAuthError as OAuthError
     from .refreshed_token import RefreshedToken as RefreshedToken
+    from .run402_allowance import Run402Allowance as Run402Allowance
+    from .run402_deploy_failure import Run402DeployFailure as Run402DeployFailure
+    from .run402_error_envelope import Run402ErrorEnvelope as Run402ErrorEnvelope
+    from .run402_keystore import Run402Keystore as Run402Keystore
+    from .run402_project_keys import Run402ProjectKeys as Run402ProjectKeys
     from .signer_session_token import SignerSessionToken as SignerSessionToken
+    from .siwx_payload import SiwxPayload as SiwxPayload
     from .third_party_login_query import ThirdPartyLoginQuery as ThirdPartyLoginQuery
     from .tokenite_auth_error import TokeniteAuthError as TokeniteAuthError
     from .tokenite_auth_message import TokeniteAuthMessage as TokeniteAuthMessage
@@ -39,6 +49,16 @@ if TYPE_CHECKING:
     from .tokenite_top_up_success import TokeniteTopUpSuccess as TokeniteTopUpSuccess
     from .user_access_token import UserAccessToken as UserAccessToken
     from .user_token_claims import UserTokenClaims as UserTokenClaims
+    from .x402_authorization import X402Authorization as X402Authorization
+    from .x402_exact_payload import X402ExactPayload as X402ExactPayload
+    from .x402_payment_v1 import X402PaymentV1 as X402PaymentV1
+    from .x402_payment_v2 import X402PaymentV2 as X402PaymentV2
+    from .x402_requirement_v1 import X402RequirementV1 as X402RequirementV1
+    from .x402_requirement_v2 import X402RequirementV2 as X402RequirementV2
+    from .x402_requirements_v1 import X402RequirementsV1 as X402RequirementsV1
+    from .x402_requirements_v2 import X402RequirementsV2 as X402RequirementsV2
+    from .x402_resource import X402Resource as X402Resource
+    from .x402_settlement import X402Settlement as X402Settlement
 else:
     from tollkit_api.runtime.lazy import resolve
 
@@ -59,6 +79,10 @@ __all__ = [
     "DeviceTokenClaims",
     "DiscoveryDocument",
     "ExchangedToken",
+    "ExposeManifest",
+    "ExposeRpc",
+    "ExposeTable",
+    "ExposeView",
     "IdTokenClaims",
     "JsonWebKey",
     "JsonWebKeySet",
@@ -66,7 +90,13 @@ __all__ = [
     "MachineTokenClaims",
     "OAuthError",
     "RefreshedToken",
+    "Run402Allowance",
+    "Run402DeployFailure",
+    "Run402ErrorEnvelope",
+    "Run402Keystore",
+    "Run402ProjectKeys",
     "SignerSessionToken",
+    "SiwxPayload",
     "ThirdPartyLoginQuery",
     "TokeniteAuthError",
     "TokeniteAuthMessage",
@@ -81,6 +111,16 @@ __all__ = [
     "TokeniteTopUpSuccess",
     "UserAccessToken",
     "UserTokenClaims",
+    "X402Authorization",
+    "X402ExactPayload",
+    "X402PaymentV1",
+    "X402PaymentV2",
+    "X402RequirementV1",
+    "X402RequirementV2",
+    "X402RequirementsV1",
+    "X402RequirementsV2",
+    "X402Resource",
+    "X402Settlement",
 ]
 
 _HOME = {
@@ -93,6 +133,10 @@ _HOME = {
     "DeviceTokenClaims": "device_token_claims",
     "DiscoveryDocument": "discovery_document",
     "ExchangedToken": "exchanged_token",
+    "ExposeManifest": "expose_manifest",
+    "ExposeRpc": "expose_rpc",
+    "ExposeTable": "expose_table",
+    "ExposeView": "expose_view",
     "IdTokenClaims": "id_token_claims",
     "JsonWebKey": "json_web_key",
     "JsonWebKeySet": "json_web_key_set",
@@ -100,7 +144,13 @@ _HOME = {
     "MachineTokenClaims": "machine_token_claims",
     "OAuthError": "oauth_error",
     "RefreshedToken": "refreshed_token",
+    "Run402Allowance": "run402_allowance",
+    "Run402DeployFailure": "run402_deploy_failure",
+    "Run402ErrorEnvelope": "run402_error_envelope",
+    "Run402Keystore": "run402_keystore",
+    "Run402ProjectKeys": "run402_project_keys",
     "SignerSessionToken": "signer_session_token",
+    "SiwxPayload": "siwx_payload",
     "ThirdPartyLoginQuery": "third_party_login_query",
     "TokeniteAuthError": "tokenite_auth_error",
     "TokeniteAuthMessage": "tokenite_auth_message",
@@ -115,4 +165,14 @@ _HOME = {
     "TokeniteTopUpSuccess": "tokenite_top_up_success",
     "UserAccessToken": "user_access_token",
     "UserTokenClaims": "user_token_claims",
+    "X402Authorization": "x402_authorization",
+    "X402ExactPayload": "x402_exact_payload",
+    "X402PaymentV1": "x402_payment_v1",
+    "X402PaymentV2": "x402_payment_v2",
+    "X402RequirementV1": "x402_requirement_v1",
+    "X402RequirementV2": "x402_requirement_v2",
+    "X402RequirementsV1": "x402_requirements_v1",
+    "X402RequirementsV2": "x402_requirements_v2",
+    "X402Resource": "x402_resource",
+    "X402Settlement": "x402_settlement",
 }

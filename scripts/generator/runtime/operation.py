@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import attrs
 
-from .encode import form
+from .encode import form, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,7 @@ class Operation:
         security: alternatives, each a tuple of scheme names that go together; `((),)` or `()` is none.
         idempotent: sending it twice has the effect of sending it once.
         success: documented statuses that are no error (2xx, and 304 where the document has it).
+        percent_query: the query is percent-encoded (a blank is "%20"), and not a form (a blank is "+").
         hints: status -> what it means here, and what to do about it.
     """
 
@@ -36,6 +37,7 @@ class Operation:
     security: tuple[tuple[str, ...], ...]
     idempotent: bool
     success: tuple[int, ...]
+    percent_query: bool = False
     hints: Mapping[int, str] = attrs.field(factory=dict[int, str])
 
     @property
@@ -71,8 +73,11 @@ class Request:
 
     @property
     def query(self) -> str:
-        """`params` in the form style of URLSearchParams (WHATWG URL, section 5.2), without the "?"."""
-        return form(self.params)
+        """`params` in the form style of URLSearchParams (WHATWG URL, section 5.2), without the "?".
+
+        Where the operation says so, in that of encodeURIComponent.
+        """
+        return percent(self.params) if self.operation.percent_query else form(self.params)
 
     @property
     def url_with_query(self) -> str:

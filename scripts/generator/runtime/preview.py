@@ -11,7 +11,7 @@ _WINDOW = 1024
 
 # Fields whose name says that they hold a secret, in JSON or in a form; "code" alone is an error code in JSON.
 _WORDS = (
-    "secret|token|password|passwd|api_?key|private_?key|authorization|assertion|jwt|credential|cookie"
+    "secret|token|password|passwd|(?:api|private|anon|service)_?key|authorization|assertion|jwt|credential|cookie"
     "|signature|mnemonic|(?:device|user|auth|authorization)_?code"
 )
 _PART = r"[\w.-]{0,40}?"

@@ -1,0 +1,287 @@
+"""The family of everything that Run402's clients and helpers raise, with the kinds and codes of the platform.
+
+The classes are those of the platform's own client; each error is also of tollkit's tree, so that
+`except NotFoundError` catches Run402's 404 as it does every other platform's:
+
+    Run402Error
+    ├── PaymentRequired     402                                     (PaymentRequiredError)
+    ├── Unauthorized        401, 403                                (AuthenticationError, PermissionDeniedError)
+    ├── ApiError            every other error status                (NotFoundError, ConflictError, ...)
+    ├── NetworkError        no whole answer came back               (TransportError)
+    ├── ProjectNotFound     the credentials do not know the project (LocalError)
+    └── LocalError          nothing was sent                        (LocalError, ArgumentError, ...)
+
+`kind` is the platform's word here. Guards (`is_payment_required(e)`) look at it and not at the class, as the
+platform's do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, TypeVar, cast
+
+from tollkit import errors
+from tollkit.core import families
+from tollkit.errors import TollkitError, brand
+from tollkit.oidc.json_values import is_list, is_object
+
+__all__ = [
+    "ApiError",
+    "LocalError",
+    "NetworkError",
+    "PaymentRequired",
+    "ProjectNotFound",
+    "Run402Error",
+    "Unauthorized",
+    "family",
+    "is_api_error",
+    "is_local_error",
+    "is_network_error",
+    "is_payment_required",
+    "is_project_not_found",
+    "is_retryable_run402_error",
+    "is_run402_error",
+    "is_unauthorized",
+    "raised",
+]
+
+E = TypeVar("E", bound=TollkitError)
+_RETRIED_STATUSES = frozenset({408, 425, 429})
+
+
+class Run402Error(TollkitError):
+    """An error of Run402. `except Run402Error` catches all that its clients and helpers raise.
+
+    Besides what all errors of tollkit have, it reads the platform's error envelope from `body`.
+    """
+
+    name: ClassVar[str] = "Run402Error"
+    default_category: ClassVar[str | None] = None
+    is_run402_error: ClassVar[bool] = True
+    """The mark that guards look for; it is the same in every copy of this package."""
+
+    def __init_subclass__(cls, **told: Any) -> None:
+        super().__init_subclass__(**told)
+        of_platform = cls.__dict__.get("_family")
+        if of_platform is not None and of_platform.name != Run402Error.name:
+            # a class that tollkit's tree and this family share keeps the place in the tree and takes this kind
+            cls.kind = of_platform.kind
+
+    @property
+    def envelope(self) -> Mapping[str, Any]:
+        """The body, when it is a JSON object; else empty."""
+        return self.body if is_object(self.body) else {}
+
+    @property
+    def details(self) -> Any:
+        """`details` of the envelope, whatever it is; `None` when there is none."""
+        return self.envelope.get("details")
+
+    @property
+    def category(self) -> str | None:
+        """The platform's group of the error, such as `auth` or `network`."""
+        return _text(self.envelope.get("category")) or self.default_category
+
+    @property
+    def mutation_state(self) -> str | None:
+        """What has happened to the data: `none`, `not_started`, `committed`, `rolled_back`, `partial`, `unknown`."""
+        return _text(self.envelope.get("mutation_state"))
+
+    @property
+    def trace_id(self) -> str | None:
+        """The platform's id of what happened."""
+        return _text(self.envelope.get("trace_id"))
+
+    @property
+    def next_actions(self) -> list[Any] | None:
+        """What the platform suggests to do."""
+        found = self.envelope.get("next_actions")
+        return found if is_list(found) else None
+
+    @property
+    def doing(self) -> str | None:
+        """What was being done, in the words of the platform's client: `checking tier status`."""
+        return _text(self.context.get("doing"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error in the platform's canonical form and order; what is not known is left out."""
+        envelope = self.envelope
+        safe = envelope.get("safe_to_retry")
+        optional = {
+            "code": self.code,
+            "category": self.category,
+            "retryable": self.retryable,
+            "safeToRetry": safe if isinstance(safe, bool) else (self.safe_to_retry or None),
+            "mutationState": self.mutation_state,
+            "traceId": self.trace_id,
+            "context": self.doing,
+        }
+        told: dict[str, Any] = {"name": self.name, "kind": self.kind, "message": self.message, "status": self.status}
+        told |= {name: value for name, value in optional.items() if value is not None}
+        if "details" in envelope:
+            told["details"] = envelope["details"]
+        if self.next_actions is not None:
+            told["nextActions"] = self.next_actions
+        return {**told, "body": self.body}
+
+
+class PaymentRequired(Run402Error, errors.PaymentRequiredError):
+    """402: a payment or a tier is needed first."""
+
+    kind: ClassVar[str] = "payment_required"
+    name: ClassVar[str] = "PaymentRequired"
+    default_code: ClassVar[str | None] = "PAYMENT_REQUIRED"
+    default_category: ClassVar[str | None] = "payment_required"
+
+
+class Unauthorized(Run402Error, errors.StatusError):
+    """401 or 403: the credentials are missing, wrong, or may not do this."""
+
+    kind: ClassVar[str] = "unauthorized"
+    name: ClassVar[str] = "Unauthorized"
+    default_code: ClassVar[str | None] = "UNAUTHORIZED"
+    default_category: ClassVar[str | None] = "auth"
+
+
+class ApiError(Run402Error, errors.StatusError):
+    """Any other error status."""
+
+    kind: ClassVar[str] = "api_error"
+    name: ClassVar[str] = "ApiError"
+    default_code: ClassVar[str | None] = "API_ERROR"
+    default_category: ClassVar[str | None] = "api"
+
+
+class NetworkError(Run402Error, errors.TransportError):
+    """No whole answer came back."""
+
+    kind: ClassVar[str] = "network_error"
+    name: ClassVar[str] = "NetworkError"
+    default_code: ClassVar[str | None] = "NETWORK_ERROR"
+    default_category: ClassVar[str | None] = "network"
+
+
+class LocalError(Run402Error, errors.LocalError):
+    """Nothing was sent: the caller or the machine must change something first."""
+
+    kind: ClassVar[str] = "local_error"
+    name: ClassVar[str] = "LocalError"
+    default_code: ClassVar[str | None] = "LOCAL_ERROR"
+    default_category: ClassVar[str | None] = "local"
+
+
+class ProjectNotFound(Run402Error, errors.LocalError):
+    """The credentials know no keys of this project; nothing was sent.
+
+    Args:
+        project_id: The project.
+        doing: What was being done: `running SQL`.
+    """
+
+    kind: ClassVar[str] = "project_not_found"
+    name: ClassVar[str] = "ProjectNotFound"
+    default_code: ClassVar[str | None] = "PROJECT_NOT_FOUND"
+    default_category: ClassVar[str | None] = "not_found"
+
+    def __init__(self, project_id: str, doing: str | None = None) -> None:
+        super().__init__(f"Project {project_id} not found", context={"doing": doing} if doing else None)
+        self.project_id = project_id
+
+
+# from tollkit's tree to the platform's, the narrower first
+_PLATFORM: tuple[tuple[type[TollkitError], type[Run402Error]], ...] = (
+    (errors.PaymentRequiredError, PaymentRequired),
+    (errors.AuthenticationError, Unauthorized),
+    (errors.PermissionDeniedError, Unauthorized),
+    (errors.StatusError, ApiError),
+    (errors.TransportError, NetworkError),
+    (errors.LocalError, LocalError),
+    (TollkitError, Run402Error),
+)
+
+
+def raised(error: E, doing: str | None = None) -> E:
+    """The error as the platform's class of its kind, for `raise raised(ArgumentError(...))`.
+
+    Args:
+        error: An error of tollkit; it stays the same object.
+        doing: What was being done, kept in its `context`.
+    """
+    if not isinstance(error, Run402Error):
+        told = next(platform for tree, platform in _PLATFORM if isinstance(error, tree))
+        if error.code is None or error.code == error.default_code:
+            error.code = told.default_code or error.code
+        if isinstance(error, errors.LocalError):
+            error.status = None  # no server said anything
+        brand(error, told)
+        for name in ("retryable", "safe_to_retry"):
+            said = cast("Run402Error", error).envelope.get(name)
+            if isinstance(said, bool):
+                setattr(error, name, said)
+    if doing:
+        error.context.setdefault("doing", doing)
+    return error
+
+
+def family() -> AbstractContextManager[None]:
+    """Errors of tollkit that leave the block do so as Run402's, and with nothing left in the frames within it."""
+    return families.family(Run402Error)
+
+
+def is_run402_error(error: object) -> bool:
+    """Whether it is an error of Run402, of this copy of the package or another."""
+    return getattr(error, "is_run402_error", None) is True
+
+
+def _is(error: object, kind: str) -> bool:
+    return is_run402_error(error) and getattr(error, "kind", None) == kind
+
+
+def is_payment_required(error: object) -> bool:
+    """Whether a payment is needed first (402)."""
+    return _is(error, PaymentRequired.kind)
+
+
+def is_project_not_found(error: object) -> bool:
+    """Whether the credentials do not know the project."""
+    return _is(error, ProjectNotFound.kind)
+
+
+def is_unauthorized(error: object) -> bool:
+    """Whether the credentials were refused (401, 403)."""
+    return _is(error, Unauthorized.kind)
+
+
+def is_api_error(error: object) -> bool:
+    """Whether the gateway answered with another error status."""
+    return _is(error, ApiError.kind)
+
+
+def is_network_error(error: object) -> bool:
+    """Whether no whole answer came back."""
+    return _is(error, NetworkError.kind)
+
+
+def is_local_error(error: object) -> bool:
+    """Whether nothing was sent."""
+    return _is(error, LocalError.kind)
+
+
+def is_retryable_run402_error(error: object) -> bool:
+    """Whether the same call may succeed later: the platform's rule.
+
+    It says so itself (`retryable`, `safe_to_retry`), no answer came, or the status is 408, 425, 429 or 5xx.
+    """
+    if not is_run402_error(error):
+        return False
+    if getattr(error, "retryable", None) is True or getattr(error, "safe_to_retry", None) is True:
+        return True
+    status = getattr(error, "status", None)
+    return _is(error, NetworkError.kind) or (
+        isinstance(status, int) and (status in _RETRIED_STATUSES or status >= 500)
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tollkit.core.settings import Connection, Timeout
     from tollkit.errors import TollkitError
     from tollkit.pymthouse.client import AsyncPymtHouse, PymtHouse
+    from tollkit.run402.client import AsyncRun402, Run402
     from tollkit.secrets import Secret
     from tollkit.tokenite.admin import AsyncTokeniteAdmin, TokeniteAdmin
     from tollkit.tokenite.client import AsyncTokenite, Tokenite
@@ -21,10 +22,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AsyncPymtHouse",
+    "AsyncRun402",
     "AsyncTokenite",
     "AsyncTokeniteAdmin",
     "Connection",
     "PymtHouse",
+    "Run402",
     "Secret",
     "Timeout",
     "Tokenite",
@@ -35,10 +38,12 @@ __all__ = [
 
 _HOME = {
     "AsyncPymtHouse": "pymthouse.client",
+    "AsyncRun402": "run402.client",
     "AsyncTokenite": "tokenite.client",
     "AsyncTokeniteAdmin": "tokenite.admin",
     "Connection": "core.settings",
     "PymtHouse": "pymthouse.client",
+    "Run402": "run402.client",
     "Secret": "secrets",
     "Timeout": "core.settings",
     "Tokenite": "tokenite.client",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tollkit.run402.address import checksum_address
     from tollkit.run402.allowance import AllowanceCreated, AllowanceFile, AllowanceStatus
+    from tollkit.run402.client import AsyncRun402, Run402
     from tollkit.run402.config import (
         DEFAULT_API_BASE,
         allowance_path,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     )
     from tollkit.run402.keystore import Keystore, KeystoreFile
     from tollkit.run402.local import LocalCredentials
+    from tollkit.run402.retry import with_retry, with_retry_async
     from tollkit.run402.signer import (
         AccountSigner,
         PrivateKeySigner,
@@ -83,6 +85,7 @@ __all__ = [
     "AllowanceStatus",
     "ApiError",
     "AsyncCredentialsProvider",
+    "AsyncRun402",
     "Challenge",
     "CredentialsProvider",
     "FullCredentialsProvider",
@@ -97,6 +100,7 @@ __all__ = [
     "ProjectKeys",
     "ProjectNotFound",
     "Requirement",
+    "Run402",
     "Run402Error",
     "Settlement",
     "Signer",
@@ -131,6 +135,8 @@ __all__ = [
     "transfer_for",
     "transfer_typed_data",
     "typed_data_digest",
+    "with_retry",
+    "with_retry_async",
 ]
 
 _HOME = {
@@ -141,6 +147,7 @@ _HOME = {
     "AllowanceStatus": "allowance",
     "ApiError": "errors",
     "AsyncCredentialsProvider": "credentials",
+    "AsyncRun402": "client",
     "BASE": "x402",
     "BASE_SEPOLIA": "x402",
     "Challenge": "x402",
@@ -158,6 +165,7 @@ _HOME = {
     "ProjectKeys": "credentials",
     "ProjectNotFound": "errors",
     "Requirement": "x402",
+    "Run402": "client",
     "Run402Error": "errors",
     "Settlement": "x402",
     "Signer": "signer",
@@ -193,6 +201,8 @@ _HOME = {
     "transfer_for": "x402",
     "transfer_typed_data": "eip3009",
     "typed_data_digest": "eip712",
+    "with_retry": "retry",
+    "with_retry_async": "retry",
 }
 
 

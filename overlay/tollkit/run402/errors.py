@@ -66,7 +66,7 @@ class Run402Error(TollkitError):
         of_platform = cls.__dict__.get("_family")
         if of_platform is not None and of_platform.name != Run402Error.name:
             # a class that tollkit's tree and this family share keeps the place in the tree and takes this kind
-            cls.kind = of_platform.kind
+            setattr(cls, "kind", of_platform.kind)  # noqa: B010 - an assignment would declare it here once more
 
     @property
     def envelope(self) -> Mapping[str, Any]:
@@ -215,10 +215,10 @@ def raised(error: E, doing: str | None = None) -> E:
         if isinstance(error, errors.LocalError):
             error.status = None  # no server said anything
         brand(error, told)
-        for name in ("retryable", "safe_to_retry"):
-            said = cast("Run402Error", error).envelope.get(name)
-            if isinstance(said, bool):
-                setattr(error, name, said)
+    for name in ("retryable", "safe_to_retry"):  # again each time: what sends it has an opinion of its own
+        said = cast("Run402Error", error).envelope.get(name)
+        if isinstance(said, bool):
+            setattr(error, name, said)
     if doing:
         error.context.setdefault("doing", doing)
     return error

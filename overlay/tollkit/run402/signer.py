@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from importlib import import_module
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
 from tollkit.core.arguments import hidden
@@ -158,7 +159,7 @@ class AccountSigner:
 
     def sign_message(self, message: bytes) -> bytes:
         """Sign a personal message (EIP-191)."""
-        from eth_account.messages import encode_defunct
+        encode_defunct = import_module("eth_account.messages").encode_defunct
 
         return bytes(self._account.sign_message(encode_defunct(primitive=message)).signature)
 

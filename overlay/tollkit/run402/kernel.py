@@ -1,0 +1,209 @@
+"""What every call of every namespace goes through: the project's keys, the credentials of the operation, the errors.
+
+Which credentials a call carries is decided by the security of its operation in the document, and by nothing else: a
+wallet's signature or a service key never goes to an operation that does not ask for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from tollkit.core import answers
+from tollkit.core.flows import Flow, Flows, Send, send
+from tollkit.core.service import Service
+from tollkit.errors import StatusError, TollkitError, TransportError
+from tollkit.oidc.json_values import is_object
+from tollkit.run402.credentials import ProjectKeys, ask
+from tollkit.run402.errors import ProjectNotFound, raised
+from tollkit.secrets import Secret
+from tollkit_api.runtime import UnexpectedStatus
+
+if TYPE_CHECKING:
+    from tollkit_api.runtime import HttpResponse, Operation, Request
+
+__all__ = ["Kernel"]
+
+T = TypeVar("T")
+
+
+class Kernel(Flows):
+    """Base of the clients' flows.
+
+    Args:
+        api_base: The gateway, as the caller gave it.
+        provider: Where keys and signatures come from.
+        allow_http: Whether requests may go over plain http.
+    """
+
+    def __init__(self, api_base: str, provider: object, *, allow_http: bool) -> None:
+        self.api_base = api_base
+        self.provider = provider
+        self._allow_http = allow_http
+
+    def keys_of(self, project_id: str, doing: str) -> Flow[ProjectKeys]:
+        """The project's keys, from the provider.
+
+        Args:
+            project_id: The project.
+            doing: What is being done, for the error: `running SQL`.
+
+        Raises:
+            ProjectNotFound: The provider does not know it; nothing was sent.
+        """
+        keys: ProjectKeys | None = yield from ask(self.provider, "get_project", project_id)
+        if keys is None:
+            raise ProjectNotFound(project_id, doing)
+        return keys
+
+    def call(
+        self,
+        request: Request,
+        parse: Callable[[HttpResponse], T],
+        doing: str,
+        *,
+        keys: ProjectKeys | None = None,
+        access_token: str | None = None,
+    ) -> Flow[T]:
+        """Send a request with what its operation asks for, and read the answer.
+
+        Args:
+            request: From the `request` half of an operation.
+            parse: The `parse` half of it.
+            doing: What is being done, for errors: `running SQL`.
+            keys: The project's keys, where the operation asks for one of them.
+            access_token: The end user's token, where it asks for one.
+
+        Raises:
+            Run402Error: The gateway refused, or gave no answer.
+        """
+        held = _Held(self.provider, request, keys, access_token)
+        service = Service(
+            name="run402",
+            base_url=self.api_base,
+            allow_http=self._allow_http,
+            credentials=held,
+            read_error=lambda asked, answer: _refused(asked, answer, doing, held.secrets()),
+        )
+        try:
+            return (yield from send(Send(request, _of_any_success(request, parse), service)))
+        except TransportError as error:
+            told = f"Network error while {doing}: {error.message}"
+            error.message, error.args = told, (told,)
+            raised(error, doing)
+            raise
+        except TollkitError as error:
+            raised(error, doing)
+            raise
+
+
+@attrs.frozen
+class _As:
+    """An answer under another status."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+def _of_any_success(request: Request, parse: Callable[[HttpResponse], T]) -> Callable[[HttpResponse], T]:
+    """`parse` for every 2xx: the platform's client takes all of them, the document lists those that were seen."""
+    listed = request.operation.success
+
+    def read(response: HttpResponse) -> T:
+        try:
+            return parse(response)
+        except UnexpectedStatus:
+            usual = 204 if not response.content and 204 in listed else listed[0]
+            return parse(_As(usual, response.headers, response.content))
+
+    return read
+
+
+_FALLBACKS = {401: "Unauthorized", 402: "Payment required", 403: "Unauthorized"}
+
+
+def _refused(request: Request, response: HttpResponse, doing: str, sent: list[Secret]) -> StatusError:
+    """The error of the gateway's client for an error status (sheet: display text, then what was being done)."""
+    status = response.status_code
+    if "application/json" in answers.content_type(response):
+        body: Any = answers.json_body(response)
+    else:  # the platform's client takes anything else as text, problem+json too
+        body = response.content.decode("utf-8", "replace")
+    body = answers.without(sent, body)
+    envelope: Mapping[str, Any] = body if is_object(body) else {}
+    told = next((text for name in ("message", "error") if isinstance(text := envelope.get(name), str) and text), None)
+    suffix = "" if status == 402 else f" (HTTP {status})"
+    code = envelope.get("code")
+    error = answers.status_error(
+        request,
+        response,
+        message=f"{told or _FALLBACKS.get(status, 'API error')} while {doing}{suffix}",
+        code=code if isinstance(code, str) else None,
+        body=body,
+    )
+    return raised(error, doing)
+
+
+@attrs.define
+class _Held:
+    """The credentials of one call, each asked for when its operation wants it."""
+
+    provider: object
+    request: Request
+    keys: ProjectKeys | None
+    access_token: str | None
+    _sent: dict[str, str] = attrs.field(factory=dict[str, str], init=False, repr=False)
+
+    def secrets(self) -> list[Secret]:
+        """What was sent, so that an answer which repeats it shows `****`."""
+        return [Secret(value.removeprefix("Bearer ")) for value in self._sent.values() if value]
+
+    def rejected(self, operation: Operation, sent: Mapping[str, str]) -> bool:
+        """Nothing better can be had."""
+        return False
+
+    def authorize(self, operation: Operation) -> Generator[Any, Any, Mapping[str, str]]:
+        """The headers of the first alternative that can be met; of the first as far as it can, when none can."""
+        best: dict[str, str] | None = None
+        for alternative in operation.security:
+            headers: dict[str, str] = {}
+            whole = True
+            for scheme in alternative:
+                found = yield from self._headers(scheme)
+                headers |= found
+                whole = whole and bool(found)
+            if whole:
+                self._sent = headers
+                return headers
+            best = headers if best is None else best
+        self._sent = best or {}
+        return self._sent
+
+    def _headers(self, scheme: str) -> Flow[dict[str, str]]:
+        keys = self.keys
+        match scheme:
+            case "serviceKey" if keys and keys.service_key:
+                return _bearer(keys.service_key)
+            case "serviceApiKey" if keys and keys.service_key:
+                return {"apikey": keys.service_key}
+            case "anonKey" if keys and keys.anon_key:
+                return {"apikey": keys.anon_key}
+            case "anonBearer" if keys and keys.anon_key:
+                return _bearer(keys.anon_key)
+            case "userToken" if self.access_token:
+                return _bearer(self.access_token)
+            case "wallet" | "ciSession":
+                given: Mapping[str, str] | None = yield from ask(
+                    self.provider, "get_auth", self.request.url_with_query
+                )
+                wanted = "authorization" if scheme == "ciSession" else "sign-in-with-x"
+                return {name: Secret(value) for name, value in (given or {}).items() if name.lower() == wanted}
+            case _:
+                return {}
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": Secret(f"Bearer {token}")}

@@ -252,13 +252,13 @@ def _suited(data: dict[str, Any]) -> dict[str, Any]:
     """The same document in the words that openapi-python-client understands best."""
     for node in _walk(data):
         content: Any = node.get("content")
-        if isinstance(content, dict) and JSON in content:
+        media = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+        if JSON in media:
             # Of an answer it takes the first media type that it knows: let that be JSON.
             # Text beside it, which it cannot send, is in the facts.
-            node["content"] = {JSON: content[JSON], **{name: each for name, each in content.items() if name != TEXT}}
-        elif isinstance(content, dict):
+            node["content"] = {JSON: media[JSON], **{name: each for name, each in media.items() if name != TEXT}}
+        elif media:
             # Bytes it knows by one media type alone.
-            media = cast("dict[str, Any]", content)
             node["content"] = {BYTES if _is_binary(each) else name: each for name, each in media.items()}
         types: Any = node.get("type")
         if isinstance(types, list) and "null" in types and "enum" in node:

@@ -12,7 +12,7 @@ API_VERSION: Final = "v1_0"
 SPEC_SHA256: Final = "301416df59fc2ecc5d5517f7a0819f3c278218953de01aeddb6de497e121dddc"
 """Hash of the document."""
 
-GENERATOR: Final = "openapi-python-client 0.29.1, datamodel-code-generator 0.89.0, ruff 0.17.6, ours df9b456c017ad48a4e3399b9fd273288eedb0192745e8739b7d388a1551ca1d8"
+GENERATOR: Final = "openapi-python-client 0.29.1, datamodel-code-generator 0.89.0, ruff 0.17.6, ours f68a5888decde3c773ce68df499f754b55c1b667c9993666832420e5c85f5fb4"
 """Versions of the generators, and a hash of our templates, programs and runtime."""
 
 OPERATIONS: Final[dict[str, str]] = {

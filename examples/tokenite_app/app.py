@@ -212,7 +212,9 @@ def main() -> None:
     with ExitStack() as stack:
         env = stack.enter_context(Sandbox()).tokenite.env() if given.sandbox else None  # else TOKENITE_* variables
         tokenite = AsyncTokenite.from_env(env)
-        app = create_app(tokenite, url=given.url or f"http://127.0.0.1:{given.port}")
+        url = given.url or f"http://127.0.0.1:{given.port}"
+        app = create_app(tokenite, url=url)
+        print(f"Open {url} in a browser. Ctrl-C ends it.", flush=True)
         uvicorn.run(app, host="127.0.0.1", port=given.port, log_level="warning")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import importlib
 import importlib.util
@@ -50,7 +51,7 @@ def first(side: Side, stream: Any) -> Any:
     return side.do(anext(aiter(stream)))
 
 
-class Vendor:
+class Vendor(abc.ABC):
     """An SDK in front of a provider; the methods are for its own kind of client."""
 
     module: str
@@ -80,8 +81,8 @@ class Vendor:
     def options(self, client: Any, token: str, **more: Any) -> Any:
         return anthropic_options(client, token, **more)
 
-    def build(self, side: Side, options: Any) -> Any:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def build(self, side: Side, options: Any) -> Any: ...
 
     def close(self, side: Side, made: Any) -> None:
         side.do(made.close())
@@ -95,23 +96,23 @@ class Vendor:
         finally:
             self.close(side, made)
 
+    @abc.abstractmethod
     def begin(self, side: Side, made: Any, prompt: str, **more: Any) -> Any:
         """A stream that has begun."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def read(self, events: list[Any]) -> Said:
         """What the events of a stream said."""
-        raise NotImplementedError
 
-    def plain(self, side: Side, made: Any, prompt: str, **more: Any) -> Said:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def plain(self, side: Side, made: Any, prompt: str, **more: Any) -> Said: ...
 
     def stream(self, side: Side, made: Any, prompt: str) -> Said:
         return self.read(items(side, self.begin(side, made, prompt)))
 
+    @abc.abstractmethod
     def use_tool(self, side: Side, made: Any, prompt: str) -> tuple[str, Any]:
         """Name and arguments of the use of the tool `weather`, out of a stream."""
-        raise NotImplementedError
 
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

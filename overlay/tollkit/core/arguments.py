@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time
-from typing import ParamSpec, TypeVar, overload
+from typing import ParamSpec, TypeVar, cast, overload
 
 from tollkit.errors import ArgumentError
 from tollkit.secrets import Secret
 
-__all__ = ["built", "hidden", "instant", "required_text", "secret_text", "wire_time"]
+__all__ = ["built", "hidden", "instant", "required_text", "secret_text", "texts", "wire_time"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,6 +31,17 @@ def required_text(name: str, value: object) -> str:
     if any("\ud800" <= sign <= "\udfff" for sign in value):
         raise ArgumentError(name, "must not contain half a surrogate pair")
     return value
+
+
+def texts(name: str, value: object) -> list[str]:
+    """A list of texts.
+
+    Raises:
+        ArgumentError: It is something else, such as one text.
+    """
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise ArgumentError(name, "must be a list of texts")
+    return [required_text(name, item) for item in cast("Iterable[object]", value)]
 
 
 def secret_text(name: str, value: object) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeVar
 
-from tollkit.core.arguments import built, required_text
+from tollkit.core.arguments import built, required_text, texts
 from tollkit.core.flows import Flow, flow
 from tollkit.core.namespaces import Namespace
 from tollkit.run402.namespaces.checks import choice_or_none, flag, preparing
 from tollkit.run402.namespaces.keyed import with_keys
 from tollkit.run402.namespaces.made import keep_keys
-from tollkit.run402.namespaces.values import texts
 
 if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows

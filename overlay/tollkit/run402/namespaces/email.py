@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import attrs
 
 from tollkit.core.answers import content_type
-from tollkit.core.arguments import built, required_text
+from tollkit.core.arguments import built, required_text, texts
 from tollkit.core.flows import Flow, flow
 from tollkit.core.namespaces import Namespace
 from tollkit.core.paging import Page, paged
@@ -19,7 +19,6 @@ from tollkit.errors import ArgumentError, ConflictError, NotFoundError, StatusEr
 from tollkit.run402.credentials import ask
 from tollkit.run402.errors import ApiError, raised
 from tollkit.run402.namespaces.checks import choice_or_none, preparing, whole
-from tollkit.run402.namespaces.values import texts
 
 if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows

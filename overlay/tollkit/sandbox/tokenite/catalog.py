@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tollkit.sandbox.tokenite.state import App
 
 __all__ = [
+    "AGENT_BETA",
+    "BETAS",
     "ERRORS",
     "MODELS",
     "PROVIDERS",
@@ -186,3 +188,14 @@ ERRORS: Mapping[str, ErrorKind] = {
     "PROVIDER_TIMEOUT": ErrorKind(504, "provider", "The provider did not answer in time"),
 }
 """The codes that are known."""
+
+AGENT_BETA = "managed-agents-2026-04-01"
+BETAS: Mapping[str, str] = {
+    "/v1/agents": AGENT_BETA,
+    "/v1/environments": AGENT_BETA,
+    "/v1/sessions": AGENT_BETA,
+    "/v1/vaults": AGENT_BETA,
+    "/v1/files": "files-api-2025-04-14",
+    "/v1/skills": "skills-2025-10-02",
+}
+"""The beta header that Anthropic wants on a surface."""

@@ -13,12 +13,22 @@ import attrs
 from starlette.responses import Response, StreamingResponse
 
 from tollkit.sandbox.http import Call, json_answer, members, route
-from tollkit.sandbox.tokenite.catalog import ERRORS, MODELS, PROVIDERS, TIERS, ErrorKind, allows, cost_of
+from tollkit.sandbox.tokenite.catalog import (
+    AGENT_BETA,
+    BETAS,
+    ERRORS,
+    MODELS,
+    PROVIDERS,
+    TIERS,
+    ErrorKind,
+    allows,
+    cost_of,
+)
 from tollkit.sandbox.tokenite.state import Account, App, Connection, ProviderKey, User
 from tollkit.sandbox.tokenite.vendors import answer as vendor_answer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from starlette.datastructures import Headers
     from starlette.routing import Route
@@ -32,17 +42,6 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _ASK_FOR_ERROR = "error/"
 _MODEL_IN_PATH = re.compile(r"/models?/(?P<model>.+?)(?::[A-Za-z]+|/(?:invoke|converse)[a-z-]*)?$")
 _KEPT_VENDOR_REQUESTS = 1_000
-
-AGENT_BETA = "managed-agents-2026-04-01"
-BETAS: Mapping[str, str] = {
-    "/v1/agents": AGENT_BETA,
-    "/v1/environments": AGENT_BETA,
-    "/v1/sessions": AGENT_BETA,
-    "/v1/vaults": AGENT_BETA,
-    "/v1/files": "files-api-2025-04-14",
-    "/v1/skills": "skills-2025-10-02",
-}
-"""The beta header that Anthropic wants on a surface."""
 
 _OWN_HEADERS = ("host", "connection", "content-length", "cookie", "authorization", "x-api-key", "x-goog-api-key")
 """What the proxy does not hand on: hop-by-hop headers, and the credentials that are for the proxy itself."""
@@ -390,8 +389,7 @@ def _message_of(body: bytes | None) -> str:
 def _beta_of(provider: str, path: str) -> str | None:
     if provider != "anthropic":
         return None
-    surfaces: Iterable[tuple[str, str]] = BETAS.items()
-    return next((beta for start, beta in surfaces if path == start or path.startswith(f"{start}/")), None)
+    return next((beta for start, beta in BETAS.items() if path == start or path.startswith(f"{start}/")), None)
 
 
 def _vendor_headers(headers: Headers, provider: str, path: str) -> dict[str, str]:

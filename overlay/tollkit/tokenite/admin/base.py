@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from tollkit.core.arguments import required_text
+from tollkit.core.arguments import required_text, texts
 from tollkit.core.namespaces import Namespace
 from tollkit.core.settings import Keep
 from tollkit.errors import ArgumentError
@@ -68,17 +67,6 @@ def text_or_none(name: str, value: object) -> str | None:
         ArgumentError: It is something else.
     """
     return None if value is None else required_text(name, value)
-
-
-def texts(name: str, value: object) -> list[str]:
-    """A list of texts.
-
-    Raises:
-        ArgumentError: It is something else, such as one text.
-    """
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise ArgumentError(name, "must be a list of texts")
-    return [required_text(name, item) for item in cast("Iterable[object]", value)]
 
 
 def texts_or_none(name: str, value: object) -> list[str] | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tollkit.sandbox.http import members
+from tollkit.sandbox.tokenite.catalog import BETAS
 from tollkit.sandbox.tokenite.vendors.script import (
     ANY_TOOL,
     Asked,
@@ -28,15 +29,6 @@ from tollkit.sandbox.tokenite.vendors.script import (
 __all__ = ["answer", "asked", "message", "stop_reason"]
 
 MODELS = listed("anthropic")
-_BETAS = {
-    "/v1/agents": "managed-agents-2026-04-01",
-    "/v1/environments": "managed-agents-2026-04-01",
-    "/v1/sessions": "managed-agents-2026-04-01",
-    "/v1/vaults": "managed-agents-2026-04-01",
-    "/v1/files": "files-api-2025-04-14",
-    "/v1/skills": "skills-2025-10-02",
-}
-"""Surfaces that Anthropic opens only to requests with a beta header."""
 
 
 def answer(method: str, path: str, headers: Mapping[str, str], body: Any) -> VendorAnswer:
@@ -50,7 +42,7 @@ def answer(method: str, path: str, headers: Mapping[str, str], body: Any) -> Ven
     if method == "GET" and path.startswith("/v1/models/"):
         name = path.removeprefix("/v1/models/")
         return json_answer(_model(name)) if name in MODELS else _error(404, "not_found_error", f"model: {name}")
-    if method == "GET" and path in _BETAS:
+    if method == "GET" and path in BETAS:
         return _beta(path, headers)
     return _error(404, "not_found_error", "Not Found", known=False)
 
@@ -76,8 +68,8 @@ def _model(name: str) -> dict[str, Any]:
 
 def _beta(path: str, headers: Mapping[str, str]) -> VendorAnswer:
     sent = ",".join(value for name, value in headers.items() if name.lower() == "anthropic-beta")
-    if _BETAS[path] not in [word.strip() for word in sent.split(",")]:
-        return _error(400, "invalid_request_error", f"this API needs the header anthropic-beta: {_BETAS[path]}")
+    if BETAS[path] not in [word.strip() for word in sent.split(",")]:
+        return _error(400, "invalid_request_error", f"this API needs the header anthropic-beta: {BETAS[path]}")
     return json_answer(_page([]))
 
 

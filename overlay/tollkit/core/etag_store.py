@@ -145,7 +145,10 @@ class SqliteEtagStore:
         try:
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
             with self._connect() as db:
-                db.execute("PRAGMA journal_mode=WAL")
+                # Refused at once, without the time-out's wait, while another process is at the file. It stays with
+                # the file, so that the next process sets it; what is wrong with the file shows in the next line.
+                with contextlib.suppress(sqlite3.OperationalError):
+                    db.execute("PRAGMA journal_mode=WAL")
                 db.execute(
                     "CREATE TABLE IF NOT EXISTS etag (key TEXT PRIMARY KEY, entry BLOB NOT NULL) WITHOUT ROWID"
                 )

@@ -36,8 +36,9 @@ $(ORACLES)/.ready: pyproject.toml constraints.txt constraints-oracles.txt
 	@$(ORACLES)/bin/python -m pip install --quiet --constraint constraints-oracles.txt --editable '.[payments,oidc]' --group oracles
 	@touch $@
 
-generate: $(GENVENV)/.ready  ## write generated/ from specs/
+generate: setup $(GENVENV)/.ready  ## write generated/ from specs/, and the pages of docs/ that tell of them
 	@$(GENVENV)/bin/python scripts/generate.py
+	@$(PY) scripts/run402_methods.py
 
 check-generated: $(GENVENV)/.ready  ## fail when generated/ is not what specs/ give
 	@$(GENVENV)/bin/python scripts/generate.py --check
@@ -47,12 +48,13 @@ check: setup check-generated  ## format, lint, types, layout, public names, spec
 	$(BIN)/ruff check .
 	$(PY) scripts/lint_specs.py
 	$(PY) scripts/check_layout.py
-	$(BIN)/mypy overlay/tollkit generated/tollkit_api scripts
+	$(BIN)/mypy overlay/tollkit generated/tollkit_api scripts tests/run402/typing_of_project.py
 	MYPYPATH=scripts $(BIN)/mypy --python-executable $(GENVENV)/bin/python scripts/generate.py scripts/generator/*.py
 	$(BIN)/pyright
 	$(BIN)/pyright -p scripts/generator
 	$(PY) scripts/check_types.py
 	$(PY) scripts/check_names.py
+	$(PY) scripts/run402_methods.py --check
 	$(PY) scripts/check_docs.py
 
 test: setup $(GENVENV)/.ready $(ORACLES)/.ready $(DRIFT)  ## run the tests, with coverage; tells what it left out and why

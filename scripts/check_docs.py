@@ -23,7 +23,9 @@ _sandbox = Sandbox()
 _sandbox.start()
 _sandbox.pymthouse.demo_data()
 _sandbox.tokenite.demo_data()
-os.environ.update({**_sandbox.pymthouse.env(), **_sandbox.tokenite.env()})
+_sandbox.run402.demo_data()
+os.environ.update({**_sandbox.pymthouse.env(), **_sandbox.tokenite.env(), **_sandbox.run402.env()})
+os.environ["RUN402_CONFIG_DIR"] = os.path.abspath("run402")  # never the keys and the wallet of who runs this
 _names = {"__name__": "__main__", "__builtins__": builtins}
 _loop = asyncio.new_event_loop()
 

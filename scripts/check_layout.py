@@ -41,7 +41,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "tollkit_api": ("tollkit_api",),
 }  # fmt: skip
 NOT_FROM_OUTSIDE = ("tollkit.sandbox", "tollkit.cli")
-HTTPX_IMPORTERS = ("tollkit.core.http", "tollkit_api.runtime.client")
+HTTPX_IMPORTERS = ("tollkit.core.http", "tollkit.core.transports", "tollkit_api.runtime.client")
 
 
 def modules() -> Iterator[tuple[str, Path]]:

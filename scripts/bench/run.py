@@ -26,11 +26,13 @@ from tollkit.core.credentials import basic_header
 from tollkit.core.raw import Answer
 from tollkit.pymthouse import AsyncPymtHouse, PymtHouse
 from tollkit.pymthouse.usage import summarize_usage_fiat_for_external_user
+from tollkit.run402 import AsyncRun402, MemoryCredentials, Run402
 from tollkit.usage import by_user
 
 ROOT = Path(__file__).parents[2]
 APP, M2M, SECRET = "app_0a1b2c3d4e5f60718293a4b5", "m2m_0a1b2c3d4e5f60718293a4b5", "bench-secret"
 ROUNDS = 7
+TWENTY = "<= 1.20 of bare httpx"
 
 
 def row(what: str, ours: str, peer: str, ratio: float | None, aim: str) -> None:
@@ -90,35 +92,71 @@ def client_settings(origin: str) -> dict[str, Any]:
 
 
 def per_call(origin: str) -> None:
-    """CPU a call of `get_usage` against bare httpx that sends the same request."""
-    url = f"{origin}/api/v1/apps/{APP}/usage?groupBy=user"
+    """CPU a call against bare httpx that sends the same request: `get_usage` of PymtHouse, and of Run402."""
+    settings = client_settings(origin)
     headers = {
         "Accept": "application/json",
         "Content-Type": "application/json",
         "Authorization": str(basic_header(M2M, SECRET)),
     }
-    calls = 400
-    with PymtHouse(**client_settings(origin)) as ours, httpx.Client() as bare:
-
-        def tollkit_calls() -> None:
-            for _ in range(calls):
-                ours.get_usage(group_by="user")
-
-        def bare_calls() -> None:
-            for _ in range(calls):
-                bare.get(url, headers=headers).json()
-
-        a, b, ratio = versus(tollkit_calls, bare_calls)
-    row(
-        "call, blocking (CPU)",
-        f"{a / calls * 1e6:.0f} us",
-        f"{b / calls * 1e6:.0f} us",
-        ratio,
+    with PymtHouse(**settings) as client:
+        blocking(
+            "call, blocking (CPU)",
+            lambda: client.get_usage(group_by="user"),
+            (f"{origin}/api/v1/apps/{APP}/usage?groupBy=user", headers),
+            "<= 1.15 of bare httpx",
+        )
+    in_flight(
+        "call, 32 in flight (CPU)",
+        AsyncPymtHouse(**settings),
+        lambda client: client.get_usage(group_by="user"),
+        (f"{origin}/api/v1/apps/{APP}/usage?groupBy=user", headers),
         "<= 1.15 of bare httpx",
     )
 
-    async def in_flight(one: Callable[[], Any]) -> None:
-        left = iter(range(calls * 2))
+    def gateway() -> dict[str, Any]:
+        keys = MemoryCredentials({"prj_1": {"anon_key": "anon", "service_key": SECRET}})
+        return {"api_base": origin, "credentials": keys, "allow_insecure_http": True}
+
+    bare = (f"{origin}/projects/v1/admin/prj_1/usage", {"Authorization": f"Bearer {SECRET}"})
+    with Run402(**gateway()) as run402:
+        blocking("Run402 call, blocking (CPU)", lambda: run402.projects.get_usage("prj_1"), bare, TWENTY)
+        project = run402.project("prj_1")
+        blocking("Run402 call in a project, blocking (CPU)", project.projects.get_usage, bare, TWENTY)
+    in_flight(
+        "Run402 call, 32 in flight (CPU)",
+        AsyncRun402(**gateway()),
+        lambda client: client.projects.get_usage("prj_1"),
+        bare,
+        TWENTY,
+    )
+
+
+def blocking(what: str, call: Callable[[], object], bare: tuple[str, dict[str, str]], aim: str) -> None:
+    """One row: a call, one after the other."""
+    calls = 400
+    url, headers = bare
+    with httpx.Client() as client:
+
+        def ours() -> None:
+            for _ in range(calls):
+                call()
+
+        def peer() -> None:
+            for _ in range(calls):
+                client.get(url, headers=headers).json()
+
+        a, b, ratio = versus(ours, peer)
+    row(what, f"{a / calls * 1e6:.0f} us", f"{b / calls * 1e6:.0f} us", ratio, aim)
+
+
+def in_flight(what: str, client: Any, call: Callable[[Any], Any], bare: tuple[str, dict[str, str]], aim: str) -> None:
+    """One row: calls of an async client, 32 at once; closes the client."""
+    calls = 800
+    url, headers = bare
+
+    async def all_of(one: Callable[[], Any]) -> None:
+        left = iter(range(calls))
 
         async def worker() -> None:
             for _ in left:
@@ -127,26 +165,33 @@ def per_call(origin: str) -> None:
         await asyncio.gather(*(worker() for _ in range(32)))
 
     loop = asyncio.new_event_loop()
-    ours_async, bare_async = AsyncPymtHouse(**client_settings(origin)), httpx.AsyncClient()
+    peer = httpx.AsyncClient()
 
     async def bare_call() -> None:
-        (await bare_async.get(url, headers=headers)).json()
+        (await peer.get(url, headers=headers)).json()
 
     a, b, ratio = versus(
-        lambda: loop.run_until_complete(in_flight(lambda: ours_async.get_usage(group_by="user"))),
-        lambda: loop.run_until_complete(in_flight(bare_call)),
+        lambda: loop.run_until_complete(all_of(lambda: call(client))),
+        lambda: loop.run_until_complete(all_of(bare_call)),
     )
-    loop.run_until_complete(ours_async.aclose())
-    loop.run_until_complete(bare_async.aclose())
+    loop.run_until_complete(client.aclose())
+    loop.run_until_complete(peer.aclose())
     loop.close()
-    calls *= 2
-    row(
-        "call, 32 in flight (CPU)",
-        f"{a / calls * 1e6:.0f} us",
-        f"{b / calls * 1e6:.0f} us",
-        ratio,
-        "<= 1.15 of bare httpx",
-    )
+    row(what, f"{a / calls * 1e6:.0f} us", f"{b / calls * 1e6:.0f} us", ratio, aim)
+
+
+def wallets() -> None:
+    """A wallet's signatures, against the bare libraries and eth-account, where .venv-oracles has it."""
+    oracles = ROOT / ".venv-oracles/bin/python"
+    python = str(oracles) if oracles.exists() else sys.executable
+    program = [python, str(ROOT / "scripts/bench/wallets.py")]
+    found = json.loads(subprocess.run(program, check=True, capture_output=True, text=True).stdout)
+    for what, name in (("sign-in header (CPU)", "sign-in"), ("payment, EIP-3009 (CPU)", "payment")):
+        for peer in ("bare", "eth-account"):
+            if peer in found[name]:
+                ours, theirs = found[name]["ours"], found[name][peer]
+                title = {"bare": "bare coincurve, pycryptodome", "eth-account": "eth-account"}[peer]
+                row(f"Run402 {what}", f"{ours:.0f} us", f"{theirs:.0f} us", ours / theirs, title)
 
 
 def big_answer(rows: int) -> bytes:
@@ -318,6 +363,14 @@ def imports() -> None:
         seconds / floor_time,
         "at most 60 more than httpx, attrs",
     )
+    count, seconds = measure("import tollkit.run402; tollkit.run402.Run402")
+    row(
+        "import tollkit.run402 and its client",
+        f"{count} modules",
+        f"{floor} modules",
+        seconds / floor_time,
+        "no more than PymtHouse's",
+    )
 
 
 def sandbox() -> None:
@@ -351,6 +404,7 @@ def main() -> None:
     imports()
     with fixed_server() as origin:
         per_call(origin)
+    wallets()
     decode()
     sandbox()
     generation()

@@ -1,4 +1,4 @@
-"""A server as cheap as Python allows, in a process of its own: one fixed answer to everything, keep-alive.
+"""A server as cheap as Python allows, in a process of its own: a fixed answer for each platform, keep-alive.
 
 Prints its port, answers until its standard input closes.
 """
@@ -14,12 +14,18 @@ BODY = (
     b'"currency":"USD","networkFeeUsdMicros":"1900000","ownerChargeUsdMicros":"2000000",'
     b'"platformFeeUsdMicros":"100000","endUserBillableUsdMicros":"2100000"}}'
 )
-ANSWER = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
-    + str(len(BODY)).encode()
-    + b"\r\n\r\n"
-    + BODY
+PROJECT = (  # what Run402 tells of a project's usage
+    b'{"project_id":"prj_1","tier":"hobby","api_calls":1234,"api_calls_limit":5000000,"storage_bytes":1048576,'
+    b'"storage_limit_bytes":1073741824,"status":"active","lease_expires_at":"2026-12-01T00:00:00.000Z"}'
 )
+
+
+def answer(body: bytes) -> bytes:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    return head % len(body) + body
+
+
+ANSWER, OF_PROJECT = answer(BODY), answer(PROJECT)
 
 
 class Fixed(asyncio.Protocol):
@@ -33,8 +39,8 @@ class Fixed(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.buffer += data
         while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
+            self.transport.write(OF_PROJECT if self.buffer.startswith(b"GET /projects/") else ANSWER)
             self.buffer = self.buffer[end + 4 :]
-            self.transport.write(ANSWER)
 
 
 async def main() -> None:

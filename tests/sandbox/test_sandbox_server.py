@@ -267,7 +267,8 @@ def test_run_forever_leaves_signal_handlers_as_they_were(capsys: pytest.CaptureF
 
 def test_env_lines(sandbox: Sandbox) -> None:
     assert env_lines(sandbox)[0] == f"export PYMTHOUSE_ISSUER_URL={sandbox.url}/api/v1/oidc"
-    assert len(env_lines(sandbox)) == len(sandbox.pymthouse.env()) + len(sandbox.tokenite.env()) == 10
+    platforms = (sandbox.pymthouse, sandbox.tokenite, sandbox.run402)
+    assert len(env_lines(sandbox)) == sum(len(platform.env()) for platform in platforms) == 11
     assert f"export TOKENITE_BASE_URL={sandbox.url}/tokenite" in env_lines(sandbox)
     assert all(line in banner(sandbox) for line in env_lines(sandbox))
 

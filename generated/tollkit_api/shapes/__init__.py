@@ -10,6 +10,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .access_token_claims import AccessTokenClaims as AccessTokenClaims
     from .bearer_token import BearerToken as BearerToken
+    from .bundle_file import BundleFile as BundleFile
+    from .bundle_function import BundleFunction as BundleFunction
+    from .bundle_function_config import BundleFunctionConfig as BundleFunctionConfig
+    from .bundle_rls import BundleRls as BundleRls
+    from .bundle_rls_table import BundleRlsTable as BundleRlsTable
+    from .bundle_secret import BundleSecret as BundleSecret
+    from .check_expectation import CheckExpectation as CheckExpectation
+    from .check_http import CheckHttp as CheckHttp
+    from .check_spec import CheckSpec as CheckSpec
+    from .content_ref import ContentRef as ContentRef
+    from .content_source import ContentSource as ContentSource
+    from .database_spec import DatabaseSpec as DatabaseSpec
     from .device_approval_query import DeviceApprovalQuery as DeviceApprovalQuery
     from .device_approval_token import DeviceApprovalToken as DeviceApprovalToken
     from .device_authorization import DeviceAuthorization as DeviceAuthorization
@@ -21,20 +33,41 @@ if TYPE_CHECKING:
     from .expose_rpc import ExposeRpc as ExposeRpc
     from .expose_table import ExposeTable as ExposeTable
     from .expose_view import ExposeView as ExposeView
+    from .function_config import FunctionConfig as FunctionConfig
+    from .function_spec import FunctionSpec as FunctionSpec
+    from .functions_patch import FunctionsPatch as FunctionsPatch
+    from .functions_spec import FunctionsSpec as FunctionsSpec
     from .id_token_claims import IdTokenClaims as IdTokenClaims
     from .json_web_key import JsonWebKey as JsonWebKey
     from .json_web_key_set import JsonWebKeySet as JsonWebKeySet
     from .machine_token import MachineToken as MachineToken
     from .machine_token_claims import MachineTokenClaims as MachineTokenClaims
+    from .manifest_database import ManifestDatabase as ManifestDatabase
+    from .manifest_file import ManifestFile as ManifestFile
+    from .manifest_function import ManifestFunction as ManifestFunction
+    from .manifest_functions import ManifestFunctions as ManifestFunctions
+    from .manifest_functions_patch import ManifestFunctionsPatch as ManifestFunctionsPatch
+    from .manifest_migration import ManifestMigration as ManifestMigration
+    from .manifest_site import ManifestSite as ManifestSite
+    from .manifest_site_patch import ManifestSitePatch as ManifestSitePatch
+    from .migration_spec import MigrationSpec as MigrationSpec
     from .oauth_error import OAuthError as OAuthError
     from .refreshed_token import RefreshedToken as RefreshedToken
+    from .release_base import ReleaseBase as ReleaseBase
+    from .release_manifest import ReleaseManifest as ReleaseManifest
+    from .release_spec import ReleaseSpec as ReleaseSpec
+    from .route_spec import RouteSpec as RouteSpec
     from .run402_allowance import Run402Allowance as Run402Allowance
     from .run402_deploy_failure import Run402DeployFailure as Run402DeployFailure
     from .run402_error_envelope import Run402ErrorEnvelope as Run402ErrorEnvelope
     from .run402_keystore import Run402Keystore as Run402Keystore
     from .run402_project_keys import Run402ProjectKeys as Run402ProjectKeys
+    from .secrets_spec import SecretsSpec as SecretsSpec
     from .signer_session_token import SignerSessionToken as SignerSessionToken
+    from .site_patch import SitePatch as SitePatch
+    from .site_spec import SiteSpec as SiteSpec
     from .siwx_payload import SiwxPayload as SiwxPayload
+    from .subdomains_spec import SubdomainsSpec as SubdomainsSpec
     from .third_party_login_query import ThirdPartyLoginQuery as ThirdPartyLoginQuery
     from .tokenite_auth_error import TokeniteAuthError as TokeniteAuthError
     from .tokenite_auth_message import TokeniteAuthMessage as TokeniteAuthMessage
@@ -72,6 +105,18 @@ else:
 __all__ = [
     "AccessTokenClaims",
     "BearerToken",
+    "BundleFile",
+    "BundleFunction",
+    "BundleFunctionConfig",
+    "BundleRls",
+    "BundleRlsTable",
+    "BundleSecret",
+    "CheckExpectation",
+    "CheckHttp",
+    "CheckSpec",
+    "ContentRef",
+    "ContentSource",
+    "DatabaseSpec",
     "DeviceApprovalQuery",
     "DeviceApprovalToken",
     "DeviceAuthorization",
@@ -83,20 +128,41 @@ __all__ = [
     "ExposeRpc",
     "ExposeTable",
     "ExposeView",
+    "FunctionConfig",
+    "FunctionSpec",
+    "FunctionsPatch",
+    "FunctionsSpec",
     "IdTokenClaims",
     "JsonWebKey",
     "JsonWebKeySet",
     "MachineToken",
     "MachineTokenClaims",
+    "ManifestDatabase",
+    "ManifestFile",
+    "ManifestFunction",
+    "ManifestFunctions",
+    "ManifestFunctionsPatch",
+    "ManifestMigration",
+    "ManifestSite",
+    "ManifestSitePatch",
+    "MigrationSpec",
     "OAuthError",
     "RefreshedToken",
+    "ReleaseBase",
+    "ReleaseManifest",
+    "ReleaseSpec",
+    "RouteSpec",
     "Run402Allowance",
     "Run402DeployFailure",
     "Run402ErrorEnvelope",
     "Run402Keystore",
     "Run402ProjectKeys",
+    "SecretsSpec",
     "SignerSessionToken",
+    "SitePatch",
+    "SiteSpec",
     "SiwxPayload",
+    "SubdomainsSpec",
     "ThirdPartyLoginQuery",
     "TokeniteAuthError",
     "TokeniteAuthMessage",
@@ -126,6 +192,18 @@ __all__ = [
 _HOME = {
     "AccessTokenClaims": "access_token_claims",
     "BearerToken": "bearer_token",
+    "BundleFile": "bundle_file",
+    "BundleFunction": "bundle_function",
+    "BundleFunctionConfig": "bundle_function_config",
+    "BundleRls": "bundle_rls",
+    "BundleRlsTable": "bundle_rls_table",
+    "BundleSecret": "bundle_secret",
+    "CheckExpectation": "check_expectation",
+    "CheckHttp": "check_http",
+    "CheckSpec": "check_spec",
+    "ContentRef": "content_ref",
+    "ContentSource": "content_source",
+    "DatabaseSpec": "database_spec",
     "DeviceApprovalQuery": "device_approval_query",
     "DeviceApprovalToken": "device_approval_token",
     "DeviceAuthorization": "device_authorization",
@@ -137,20 +215,41 @@ _HOME = {
     "ExposeRpc": "expose_rpc",
     "ExposeTable": "expose_table",
     "ExposeView": "expose_view",
+    "FunctionConfig": "function_config",
+    "FunctionSpec": "function_spec",
+    "FunctionsPatch": "functions_patch",
+    "FunctionsSpec": "functions_spec",
     "IdTokenClaims": "id_token_claims",
     "JsonWebKey": "json_web_key",
     "JsonWebKeySet": "json_web_key_set",
     "MachineToken": "machine_token",
     "MachineTokenClaims": "machine_token_claims",
+    "ManifestDatabase": "manifest_database",
+    "ManifestFile": "manifest_file",
+    "ManifestFunction": "manifest_function",
+    "ManifestFunctions": "manifest_functions",
+    "ManifestFunctionsPatch": "manifest_functions_patch",
+    "ManifestMigration": "manifest_migration",
+    "ManifestSite": "manifest_site",
+    "ManifestSitePatch": "manifest_site_patch",
+    "MigrationSpec": "migration_spec",
     "OAuthError": "oauth_error",
     "RefreshedToken": "refreshed_token",
+    "ReleaseBase": "release_base",
+    "ReleaseManifest": "release_manifest",
+    "ReleaseSpec": "release_spec",
+    "RouteSpec": "route_spec",
     "Run402Allowance": "run402_allowance",
     "Run402DeployFailure": "run402_deploy_failure",
     "Run402ErrorEnvelope": "run402_error_envelope",
     "Run402Keystore": "run402_keystore",
     "Run402ProjectKeys": "run402_project_keys",
+    "SecretsSpec": "secrets_spec",
     "SignerSessionToken": "signer_session_token",
+    "SitePatch": "site_patch",
+    "SiteSpec": "site_spec",
     "SiwxPayload": "siwx_payload",
+    "SubdomainsSpec": "subdomains_spec",
     "ThirdPartyLoginQuery": "third_party_login_query",
     "TokeniteAuthError": "tokenite_auth_error",
     "TokeniteAuthMessage": "tokenite_auth_message",

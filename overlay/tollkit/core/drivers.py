@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import inspect
 import sys
 import threading
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import attrs
 
 from tollkit.core import policy
 from tollkit.core.flows import (
     AsyncCall,
     BlockingCall,
+    Body,
     Call,
+    Download,
     Effect,
     Flow,
     Gather,
@@ -46,7 +52,7 @@ _leaders: set[asyncio.Future[Any]] = set()
 """Keeps tasks alive that nobody awaits any more; an event loop alone holds them weakly."""
 
 
-class _Driver:
+class _Driver(ABC):
     """What both drivers hold: the flows they run, and the options they run them with."""
 
     family: type[TollkitError] = TollkitError
@@ -57,16 +63,63 @@ class _Driver:
         brand(error, self.family)
         forget_locals(error, handled)
 
+    @abstractmethod
+    def _pieces(self, body: Body) -> object:
+        """The body as the HTTP client takes it."""
+
     def _wire(self, wire: Wire) -> dict[str, Any]:
-        arguments: dict[str, Any] = {
-            "content": wire.content,
-            "headers": wire.headers,
-            "follow_redirects": False,
-        }
+        content: object = wire.content
+        headers = wire.headers
+        if wire.content is not None and not isinstance(wire.content, bytes):
+            headers = {**headers, "Content-Length": str(wire.content.size)}
+            content = self._pieces(wire.content)
+        arguments: dict[str, Any] = {"content": content, "headers": headers, "follow_redirects": False}
         timeout = self._options.timeout
         if timeout is not None:
             arguments["timeout"] = (timeout.connect, timeout.read, timeout.write, timeout.pool)
         return arguments
+
+
+@attrs.frozen
+class _Head:
+    """An answer whose body has gone elsewhere."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes = b""
+
+
+_PIECE = 1 << 18
+"""Bytes of a download that are handed on at once."""
+
+
+class _OwnFailure(Exception):
+    """What a body or a sink raised, carried past the translation of the HTTP client's failures."""
+
+    def __init__(self, failure: Exception) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+@contextlib.contextmanager
+def _own() -> Generator[None]:
+    try:
+        yield
+    except Exception as failure:
+        raise _OwnFailure(failure) from failure
+
+
+@contextlib.contextmanager
+def _translated() -> Generator[None]:
+    try:
+        yield
+    except _OwnFailure as own:
+        raise own.failure  # noqa: B904 - as it was raised, with the causes that it has
+    except Exception as failure:
+        translated = translate(failure)
+        if translated is None:
+            raise
+        raise translated from translated.__cause__
 
 
 def _keep(answers: Answers, wire: Wire, response: HttpResponse) -> None:
@@ -123,15 +176,12 @@ class Blocking(_Driver):
     def _perform(self, effect: Effect, answers: Answers) -> Any:
         match effect:
             case Wire():
-                try:
+                with _translated():
                     response = self._connections.client().request(effect.method, effect.url, **self._wire(effect))
-                except Exception as failure:
-                    translated = translate(failure)
-                    if translated is None:
-                        raise
-                    raise translated from translated.__cause__
                 _keep(answers, effect, response)
                 return response
+            case Download():
+                return self._download(effect, answers)
             case Send():
                 response = self._drive(policy.exchange(effect.request, effect.service, self._options), answers)
                 return effect.service.read(effect.request, response, effect.parse)
@@ -151,6 +201,35 @@ class Blocking(_Driver):
                         result.close()
                     raise ArgumentError(effect.name, "must be a plain function for a blocking client")
                 return result
+
+    def _pieces(self, body: Body) -> Iterator[bytes]:
+        with _own():
+            yield from body.open()
+
+    def _download(self, effect: Download, answers: Answers) -> HttpResponse:
+        wire, client = effect.wire, self._connections.client()
+        stream = getattr(client, "stream", None)
+        answer: HttpResponse
+        if stream is None:  # a client that was brought, and reads whole answers only
+            with _translated():
+                answer = client.request(wire.method, wire.url, **self._wire(wire))
+            write = effect.sink(answer.status_code, answer.headers)
+            if write is not None:
+                write(answer.content)
+                answer = _Head(answer.status_code, answer.headers)
+        else:
+            with _translated(), stream(wire.method, wire.url, **self._wire(wire)) as response:
+                write = effect.sink(response.status_code, response.headers)
+                if write is None:
+                    response.read()
+                    answer = response
+                else:
+                    for piece in response.iter_bytes(_PIECE):
+                        with _own():
+                            write(piece)
+                    answer = _Head(response.status_code, response.headers)
+        _keep(answers, wire, answer)
+        return answer
 
     def _share(self, effect: Share[Any], answers: Answers) -> Any:
         while True:
@@ -246,17 +325,14 @@ class Async(_Driver):
     async def _perform(self, effect: Effect, answers: Answers) -> Any:
         match effect:
             case Wire():
-                try:
+                with _translated():
                     response = await self._connections.client().request(
                         effect.method, effect.url, **self._wire(effect)
                     )
-                except Exception as failure:
-                    translated = translate(failure)
-                    if translated is None:
-                        raise
-                    raise translated from translated.__cause__
                 _keep(answers, effect, response)
                 return response
+            case Download():
+                return await self._download(effect, answers)
             case Send():
                 response = await self._drive(policy.exchange(effect.request, effect.service, self._options), answers)
                 return effect.service.read(effect.request, response, effect.parse)
@@ -272,6 +348,38 @@ class Async(_Driver):
             case Call():
                 result = effect.call()
                 return await result if inspect.isawaitable(result) else result
+
+    async def _pieces(self, body: Body) -> AsyncGenerator[bytes]:
+        with _own():
+            pieces = await asyncio.to_thread(body.open)
+            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                yield piece
+
+    async def _download(self, effect: Download, answers: Answers) -> HttpResponse:
+        wire, client = effect.wire, self._connections.client()
+        stream = getattr(client, "stream", None)
+        answer: HttpResponse
+        if stream is None:  # a client that was brought, and reads whole answers only
+            with _translated():
+                answer = await client.request(wire.method, wire.url, **self._wire(wire))
+            write = effect.sink(answer.status_code, answer.headers)
+            if write is not None:
+                await asyncio.to_thread(write, answer.content)
+                answer = _Head(answer.status_code, answer.headers)
+        else:
+            with _translated():
+                async with stream(wire.method, wire.url, **self._wire(wire)) as response:
+                    write = effect.sink(response.status_code, response.headers)
+                    if write is None:
+                        await response.aread()
+                        answer = response
+                    else:
+                        async for piece in response.aiter_bytes(_PIECE):
+                            with _own():
+                                await asyncio.to_thread(write, piece)
+                        answer = _Head(response.status_code, response.headers)
+        _keep(answers, wire, answer)
+        return answer
 
     async def _share(self, effect: Share[Any], answers: Answers) -> Any:
         while True:

@@ -8,7 +8,18 @@ import attrs
 
 from tollkit.errors import TollkitError
 
-__all__ = ["AnswerReceived", "Event", "ExchangeFailed", "RequestSent", "RetryScheduled"]
+__all__ = [
+    "AnswerReceived",
+    "Event",
+    "ExchangeFailed",
+    "PaymentEvent",
+    "PaymentLeft",
+    "PaymentRefused",
+    "PaymentSettled",
+    "PaymentUncertain",
+    "RequestSent",
+    "RetryScheduled",
+]
 
 
 @attrs.frozen
@@ -61,4 +72,66 @@ class RetryScheduled:
     delay: float
 
 
-Event: TypeAlias = RequestSent | AnswerReceived | ExchangeFailed | RetryScheduled
+@attrs.frozen(kw_only=True)
+class PaymentEvent:
+    """Base of what is told of a payment; holds nothing that could be carried out.
+
+    Attributes:
+        method: HTTP method of the request that is paid for.
+        url: Its address, without its query.
+        amount: In the smallest unit of the asset.
+        asset: Address of the token's contract.
+        network: CAIP-2, such as `eip155:8453`.
+        payer: Address that pays.
+        payee: Address that is paid.
+        nonce: What the token's contract knows the payment by.
+        valid_before: Seconds since 1970 before which it can be carried out.
+    """
+
+    method: str
+    url: str
+    amount: int
+    asset: str
+    network: str
+    payer: str
+    payee: str
+    nonce: str
+    valid_before: int
+
+
+@attrs.frozen(kw_only=True)
+class PaymentLeft(PaymentEvent):
+    """A payment is written down and about to leave."""
+
+
+@attrs.frozen(kw_only=True)
+class PaymentSettled(PaymentEvent):
+    """The server says that it was carried out, by the transaction with this hash."""
+
+    transaction: str
+
+
+@attrs.frozen(kw_only=True)
+class PaymentRefused(PaymentEvent):
+    """The server says that it was not carried out."""
+
+    reason: str | None
+
+
+@attrs.frozen(kw_only=True)
+class PaymentUncertain(PaymentEvent):
+    """It left, and nobody says what became of it."""
+
+    reason: str | None
+
+
+Event: TypeAlias = (
+    RequestSent
+    | AnswerReceived
+    | ExchangeFailed
+    | RetryScheduled
+    | PaymentLeft
+    | PaymentSettled
+    | PaymentRefused
+    | PaymentUncertain
+)

@@ -9,9 +9,9 @@ debugger see one body.
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 import attrs
 
@@ -25,7 +25,21 @@ if TYPE_CHECKING:
     from tollkit.core.single_flight import SingleFlight
     from tollkit_api.runtime import HttpResponse, Request
 
-__all__ = ["Call", "Effect", "Flow", "Flows", "Gather", "Offload", "Send", "Share", "Sleep", "Wire", "flow"]
+__all__ = [
+    "Body",
+    "Call",
+    "Download",
+    "Effect",
+    "Flow",
+    "Flows",
+    "Gather",
+    "Offload",
+    "Send",
+    "Share",
+    "Sleep",
+    "Wire",
+    "flow",
+]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -41,14 +55,39 @@ class Send(Generic[T]):
     service: Service
 
 
+class Body(Protocol):
+    """A request body that is read while it is sent, so that it may be larger than memory."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has; sent as `Content-Length`."""
+        ...
+
+    def open(self) -> Iterator[bytes]:
+        """The bytes from their start, in pieces; called once for each time the request is sent. May block."""
+        ...
+
+
 @attrs.frozen
 class Wire:
-    """Effect of the policy alone: one HTTP exchange, exactly as told; the answer comes back whatever its status."""
+    """Effect: one HTTP exchange, exactly as told; the answer comes back whatever its status."""
 
     method: str
     url: str = attrs.field(repr=lambda url: repr(url.partition("?")[0]))
     headers: dict[str, str] = attrs.field(repr=False)
-    content: bytes | None = attrs.field(repr=False)
+    content: bytes | Body | None = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Download:
+    """Effect: one HTTP exchange whose body goes to a function piece by piece, so that it may be larger than memory.
+
+    `sink` gets the status and the headers. It returns the function that takes the pieces, which may block; with
+    `None` instead, the body is read whole, as that of an error is. The answer that comes back has no body then.
+    """
+
+    wire: Wire
+    sink: Callable[[int, Mapping[str, str]], Callable[[bytes], object] | None]
 
 
 @attrs.frozen
@@ -97,7 +136,7 @@ class Call(Generic[T]):
     call: Callable[[], T | Awaitable[T]]
 
 
-Effect: TypeAlias = "Send[Any] | Wire | Sleep | Gather[Any] | Share[Any] | Offload[Any] | Call[Any]"
+Effect: TypeAlias = "Send[Any] | Wire | Download | Sleep | Gather[Any] | Share[Any] | Offload[Any] | Call[Any]"
 Flow: TypeAlias = Generator[Effect, Any, T]
 
 

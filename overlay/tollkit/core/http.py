@@ -1,4 +1,4 @@
-"""The only module that imports httpx: builds its clients, and translates its failures.
+"""Builds the clients of httpx, and translates their failures; only `core/transports.py` imports httpx besides.
 
 httpx stays out of every public signature but `http_client=`, which takes anything of the shape below.
 """
@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -54,12 +54,15 @@ class HttpClient(Protocol):
         method: str,
         url: str,
         *,
-        content: bytes | None = ...,
+        content: Any = ...,
         headers: Mapping[str, str] | None = ...,
         follow_redirects: bool = ...,
         timeout: Any = ...,
     ) -> HttpResponse:
-        """Send one request and read its whole answer."""
+        """Send one request and read its whole answer.
+
+        `content` is bytes, `None`, or, for uploads alone, an iterator of bytes.
+        """
         ...
 
     def close(self) -> None:
@@ -75,12 +78,15 @@ class AsyncHttpClient(Protocol):
         method: str,
         url: str,
         *,
-        content: bytes | None = ...,
+        content: Any = ...,
         headers: Mapping[str, str] | None = ...,
         follow_redirects: bool = ...,
         timeout: Any = ...,
     ) -> HttpResponse:
-        """Send one request and read its whole answer."""
+        """Send one request and read its whole answer.
+
+        `content` is bytes, `None`, or, for uploads alone, an async iterator of bytes.
+        """
         ...
 
     async def aclose(self) -> None:
@@ -182,7 +188,7 @@ class _Requests:
         self._timeout = client.timeout.as_dict()
 
     def build(
-        self, method: str, url: str, content: bytes | None, headers: Mapping[str, str] | None, timeout: Any
+        self, method: str, url: str, content: Any, headers: Mapping[str, str] | None, timeout: Any
     ) -> httpx.Request:
         """The request, with the client's own headers below those that are given."""
         merged = {**self._headers, **{name.lower(): value for name, value in (headers or {}).items()}}
@@ -206,13 +212,31 @@ class _Made:
         method: str,
         url: str,
         *,
-        content: bytes | None = None,
+        content: Any = None,
         headers: Mapping[str, str] | None = None,
         follow_redirects: bool = False,
         timeout: Any = _CLIENTS_OWN,
     ) -> HttpResponse:
         request = self._requests.build(method, url, content, headers, timeout)
         return self._client.send(request, follow_redirects=follow_redirects)
+
+    @contextlib.contextmanager
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        content: Any = None,
+        headers: Mapping[str, str] | None = None,
+        follow_redirects: bool = False,
+        timeout: Any = _CLIENTS_OWN,
+    ) -> Generator[Any]:
+        request = self._requests.build(method, url, content, headers, timeout)
+        response = self._client.send(request, follow_redirects=follow_redirects, stream=True)
+        try:
+            yield response
+        finally:
+            response.close()
 
 
 class _AsyncMade:
@@ -228,13 +252,31 @@ class _AsyncMade:
         method: str,
         url: str,
         *,
-        content: bytes | None = None,
+        content: Any = None,
         headers: Mapping[str, str] | None = None,
         follow_redirects: bool = False,
         timeout: Any = _CLIENTS_OWN,
     ) -> HttpResponse:
         request = self._requests.build(method, url, content, headers, timeout)
         return await self._client.send(request, follow_redirects=follow_redirects)
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        content: Any = None,
+        headers: Mapping[str, str] | None = None,
+        follow_redirects: bool = False,
+        timeout: Any = _CLIENTS_OWN,
+    ) -> AsyncGenerator[Any]:
+        request = self._requests.build(method, url, content, headers, timeout)
+        response = await self._client.send(request, follow_redirects=follow_redirects, stream=True)
+        try:
+            yield response
+        finally:
+            await response.aclose()
 
 
 def _closed() -> LocalError:

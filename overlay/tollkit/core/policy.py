@@ -4,6 +4,9 @@ The policy is a flow, so that it is the same for both drivers, for generated mod
 It retries only what is safe: an operation that its document calls idempotent, or a request of which nothing
 left. Statuses 408, 425, 429 and 5xx and transport failures are worth another try; `Retry-After` is obeyed up
 to a limit, beyond it the error comes out at once; without it the wait is exponential with full jitter.
+
+A 402 is paid where the service can (`Service.pay`), once for a call. After a payment has left, nothing is sent again,
+whatever the answer and whatever the operation.
 """
 
 from __future__ import annotations
@@ -77,9 +80,8 @@ def settle(
         error: TollkitError
         response: Any = None
         try:
-            response = yield Wire(
-                operation.method, service.base_url + request.url_with_query, headers, request.content
-            )
+            wire = Wire(operation.method, service.base_url + request.url_with_query, headers, request.content)
+            response = yield wire
         except TransportError as failure:
             seconds = time.monotonic() - started
             error = failure
@@ -95,18 +97,25 @@ def settle(
                     ),
                 )
         else:
+            _answered(request, service, options, attempt, response, started)
+            if response.status_code == 402 and service.pay is not None:
+                started = time.monotonic()
+                try:
+                    paid = yield from service.pay(wire, response, options.on_event)
+                except TollkitError as failure:
+                    failure.context = {**service.context(request), "attempts": attempt, **failure.context}
+                    raise
+                if paid is not None:
+                    response = paid.response
+                    _answered(request, service, options, attempt, response, started)
+                    if _succeeded(request, response):
+                        return response, None
+                    error = service.read_error(request, response)
+                    error.context = {**service.context(request), "attempts": attempt, **error.context}
+                    paid.concerning(error)
+                    return response, error
             status = response.status_code
-            if _log.isEnabledFor(logging.DEBUG):
-                _log.debug("%s %s -> %d in %.3f s", operation.method, url, status, time.monotonic() - started)
-            if options.on_event:
-                seconds = time.monotonic() - started
-                _tell(
-                    options.on_event,
-                    events.AnswerReceived(
-                        service.name, operation.id, operation.method, url, attempt, status, seconds
-                    ),
-                )
-            if 200 <= status < 300 or status in operation.success:
+            if _succeeded(request, response):
                 return response, None
             if status == 401 and not renewed and service.credentials.rejected(operation, authorization):
                 renewed = True
@@ -130,6 +139,23 @@ def settle(
                 events.RetryScheduled(service.name, operation.id, operation.method, url, attempt, error, delay),
             )
         yield Sleep(delay)
+
+
+def _succeeded(request: Request, response: HttpResponse) -> bool:
+    return 200 <= response.status_code < 300 or response.status_code in request.operation.success
+
+
+def _answered(
+    request: Request, service: Service, options: Options, attempt: int, response: HttpResponse, started: float
+) -> None:
+    operation = request.operation
+    seconds = time.monotonic() - started
+    url = service.base_url + request.url
+    if _log.isEnabledFor(logging.DEBUG):
+        _log.debug("%s %s -> %d in %.3f s", operation.method, url, response.status_code, seconds)
+    if options.on_event:
+        told = (service.name, operation.id, operation.method, url, attempt, response.status_code, seconds)
+        _tell(options.on_event, events.AnswerReceived(*told))
 
 
 def _delay(attempt: int, wait: float | None) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 import attrs
 
@@ -13,11 +13,30 @@ from tollkit.errors import DecodeError, StatusError, TollkitError
 from tollkit_api import runtime
 
 if TYPE_CHECKING:
+    from tollkit.core.events import Event
+    from tollkit.core.flows import Flow, Wire
     from tollkit_api.runtime import HttpResponse, Request
 
-__all__ = ["Service"]
+__all__ = ["Paid", "Pay", "Service"]
 
 T = TypeVar("T")
+
+
+class Paid(Protocol):
+    """An answer that was paid for."""
+
+    @property
+    def response(self) -> HttpResponse:
+        """The answer, whatever its status."""
+        ...
+
+    def concerning(self, error: TollkitError) -> None:
+        """Let an error that came of the answer say that a payment had left."""
+        ...
+
+
+Pay: TypeAlias = "Callable[[Wire, HttpResponse, Callable[[Event], None] | None], Flow[Paid | None]]"
+"""A flow that pays what a 402 asks for and sends the request once more; `None` when there is nothing to pay."""
 
 
 def _read_error(request: Request, response: HttpResponse) -> StatusError:
@@ -50,6 +69,7 @@ class Service:
         read_error: Makes the error for an answer with an error status.
         accept: Raises for a success answer that the platform's documents rule out.
         unreadable: Makes the error for a success answer whose body as a whole is not what it should be.
+        pay: Answers a 402; without it, 402 is an error like any other.
     """
 
     name: str
@@ -60,6 +80,7 @@ class Service:
     read_error: Callable[[Request, HttpResponse], TollkitError] = _read_error
     accept: Callable[[Request, HttpResponse], None] = _accept
     unreadable: Callable[[Request, HttpResponse], DecodeError] = _unreadable
+    pay: Pay | None = None
 
     def read(self, request: Request, response: HttpResponse, parse: Callable[[HttpResponse], T]) -> T:
         """The parsed result of a success answer.

@@ -5,10 +5,13 @@ The classes are those of the platform's own client; each error is also of tollki
 
     Run402Error
     ├── PaymentRequired     402                                     (PaymentRequiredError)
+    │   └── PaymentNotMadeError     nothing was paid: the policy, a balance or a person said no
+    ├── PaymentUncertainError   a payment left, and no whole answer came
     ├── Unauthorized        401, 403                                (AuthenticationError, PermissionDeniedError)
     ├── ApiError            every other error status                (NotFoundError, ConflictError, ...)
     ├── NetworkError        no whole answer came back               (TransportError)
     ├── ProjectNotFound     the credentials do not know the project (LocalError)
+    ├── DeployError         a deploy was refused or did not succeed  (tollkit.run402.deploy.errors)
     └── LocalError          nothing was sent                        (LocalError, ArgumentError, ...)
 
 `kind` is the platform's word here. Guards (`is_payment_required(e)`) look at it and not at the class, as the
@@ -19,26 +22,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from tollkit import errors
 from tollkit.core import families
 from tollkit.errors import TollkitError, brand
 from tollkit.oidc.json_values import is_list, is_object
 
+if TYPE_CHECKING:
+    from tollkit.run402.payments.record import PaymentRecord, Proof
+    from tollkit.run402.x402 import Requirement
+
 __all__ = [
     "ApiError",
     "LocalError",
     "NetworkError",
+    "PaymentNotMadeError",
     "PaymentRequired",
+    "PaymentUncertainError",
     "ProjectNotFound",
     "Run402Error",
     "Unauthorized",
     "family",
     "is_api_error",
+    "is_deploy_error",
     "is_local_error",
     "is_network_error",
     "is_payment_required",
+    "is_payment_uncertain",
     "is_project_not_found",
     "is_retryable_run402_error",
     "is_run402_error",
@@ -60,6 +71,10 @@ class Run402Error(TollkitError):
     default_category: ClassVar[str | None] = None
     is_run402_error: ClassVar[bool] = True
     """The mark that guards look for; it is the same in every copy of this package."""
+    _read_from_body: ClassVar[tuple[str, ...]] = ("retryable", "safe_to_retry")
+    """What the platform's word in the body decides."""
+    payment: PaymentRecord | None = None
+    """The payment that had left before it; `None` when none had. Such a call is not to be sent again unseen."""
 
     def __init_subclass__(cls, **told: Any) -> None:
         super().__init_subclass__(**told)
@@ -104,6 +119,22 @@ class Run402Error(TollkitError):
         """What was being done, in the words of the platform's client: `checking tier status`."""
         return _text(self.context.get("doing"))
 
+    @property
+    def operation_id(self) -> str | None:
+        """The deploy operation that it happened in, as soon as there was one; `deploy.resume` takes it."""
+        return _text(self.context.get("operation_id"))
+
+    @property
+    def plan_id(self) -> str | None:
+        """The deploy's plan that it happened with, as soon as there was one."""
+        return _text(self.context.get("plan_id"))
+
+    def of_deploy(self, operation_id: str | None, plan_id: str | None) -> None:
+        """Note which deploy it happened in, unless that is known already."""
+        for name, known in (("operation_id", operation_id), ("plan_id", plan_id)):
+            if known is not None:
+                self.context.setdefault(name, known)
+
     def to_dict(self) -> dict[str, Any]:
         """The error in the platform's canonical form and order; what is not known is left out."""
         envelope = self.envelope
@@ -133,6 +164,63 @@ class PaymentRequired(Run402Error, errors.PaymentRequiredError):
     name: ClassVar[str] = "PaymentRequired"
     default_code: ClassVar[str | None] = "PAYMENT_REQUIRED"
     default_category: ClassVar[str | None] = "payment_required"
+
+
+class PaymentNotMadeError(PaymentRequired):
+    """A 402 asked for a payment by x402, and nothing was paid.
+
+    Args:
+        message: What happened.
+        setting: What said no: a setting of `SpendingPolicy` (`per_call`, `per_day`, `assets`, `networks`,
+            `recipients`, `longest`, `ask_above`, `unasked_per_day`), `ask` when the hook did, `balance`, `rail`,
+            `https`, or `unusable` when nothing that is offered can be met.
+        offers: What was offered.
+        told: As of every error.
+    """
+
+    name: ClassVar[str] = "PaymentNotMadeError"
+    default_status: ClassVar[int | None] = 402
+
+    def __init__(
+        self, message: str, *, setting: str = "unusable", offers: tuple[Requirement, ...] = (), **told: Any
+    ) -> None:
+        super().__init__(message, **told)
+        self.setting = setting
+        self.offers = offers
+
+
+class PaymentUncertainError(Run402Error):
+    """A payment left, and no whole answer came: nobody here knows whether it was carried out.
+
+    It is never sent again by itself. What was sent is in `proof`, and the token's contract tells by `payment.payer`
+    and `payment.nonce` whether it was carried out; after `payment.valid_before` it cannot be any more.
+
+    Args:
+        payment: What was paid.
+        said: What happened.
+    """
+
+    kind: ClassVar[str] = "payment_uncertain"
+    name: ClassVar[str] = "PaymentUncertainError"
+    default_code: ClassVar[str | None] = "PAYMENT_UNCERTAIN"
+    default_category: ClassVar[str | None] = "payment_uncertain"
+
+    def __init__(self, payment: PaymentRecord, said: str) -> None:
+        settled = payment.state == "settled"
+        done = f"was carried out (transaction {payment.transaction})" if settled else "left"
+        super().__init__(
+            f"A payment of {payment.amount} of {payment.asset} on {payment.network} to {payment.payee} {done},"
+            f" and no whole answer came: {said}",
+            hint=f"Look for nonce {payment.nonce} of {payment.payer} before you pay again",
+            context={"method": payment.method, "url": payment.url},
+        )
+        # this one always has a payment
+        self.payment: PaymentRecord = payment  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    @property
+    def proof(self) -> Proof | None:
+        """What was sent; a secret until it was carried out or its time is over."""
+        return self.payment.proof
 
 
 class Unauthorized(Run402Error, errors.StatusError):
@@ -215,10 +303,17 @@ def raised(error: E, doing: str | None = None) -> E:
         if isinstance(error, errors.LocalError):
             error.status = None  # no server said anything
         brand(error, told)
-    for name in ("retryable", "safe_to_retry"):  # again each time: what sends it has an opinion of its own
-        said = cast("Run402Error", error).envelope.get(name)
+    of_platform = cast("Run402Error", error)
+    if of_platform.payment is not None:
+        return _doing(error, doing)  # whatever the platform says: it would be paid for twice
+    for name in of_platform._read_from_body:  # again each time: what sends it has an opinion of its own
+        said = of_platform.envelope.get(name)
         if isinstance(said, bool):
             setattr(error, name, said)
+    return _doing(error, doing)
+
+
+def _doing(error: E, doing: str | None) -> E:
     if doing:
         error.context.setdefault("doing", doing)
     return error
@@ -241,6 +336,11 @@ def _is(error: object, kind: str) -> bool:
 def is_payment_required(error: object) -> bool:
     """Whether a payment is needed first (402)."""
     return _is(error, PaymentRequired.kind)
+
+
+def is_payment_uncertain(error: object) -> bool:
+    """Whether a payment left and no whole answer came."""
+    return _is(error, PaymentUncertainError.kind)
 
 
 def is_project_not_found(error: object) -> bool:
@@ -268,12 +368,18 @@ def is_local_error(error: object) -> bool:
     return _is(error, LocalError.kind)
 
 
+def is_deploy_error(error: object) -> bool:
+    """Whether a deploy was refused or did not succeed (`tollkit.run402.deploy.errors.DeployError`)."""
+    return _is(error, "deploy_error")
+
+
 def is_retryable_run402_error(error: object) -> bool:
     """Whether the same call may succeed later: the platform's rule.
 
-    It says so itself (`retryable`, `safe_to_retry`), no answer came, or the status is 408, 425, 429 or 5xx.
+    It says so itself (`retryable`, `safe_to_retry`), no answer came, or the status is 408, 425, 429 or 5xx. What a
+    payment had left for is not, since it would be paid for twice.
     """
-    if not is_run402_error(error):
+    if not is_run402_error(error) or getattr(error, "payment", None) is not None:
         return False
     if getattr(error, "retryable", None) is True or getattr(error, "safe_to_retry", None) is True:
         return True

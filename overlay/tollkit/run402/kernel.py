@@ -6,15 +6,16 @@ wallet's signature or a service key never goes to an operation that does not ask
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+import functools
+from collections.abc import Callable, Container, Generator, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import attrs
 
 from tollkit.core import answers
-from tollkit.core.flows import Flow, Flows, Send, send
-from tollkit.core.service import Service
-from tollkit.errors import StatusError, TollkitError, TransportError
+from tollkit.core.flows import Download, Flow, Flows, Send, Wire, send
+from tollkit.core.service import Paid, Service
+from tollkit.errors import InsecureTransportError, StatusError, TollkitError, TransportError
 from tollkit.oidc.json_values import is_object
 from tollkit.run402.credentials import ProjectKeys, ask
 from tollkit.run402.errors import ProjectNotFound, raised
@@ -22,11 +23,15 @@ from tollkit.secrets import Secret
 from tollkit_api.runtime import UnexpectedStatus
 
 if TYPE_CHECKING:
+    from tollkit.core.events import Event
+    from tollkit.run402.payments.payer import X402Payer
+    from tollkit.run402.payments.spending import SpendingPolicy
     from tollkit_api.runtime import HttpResponse, Operation, Request
 
-__all__ = ["Kernel"]
+__all__ = ["Kernel", "Payments"]
 
 T = TypeVar("T")
+Payments: TypeAlias = "X402Payer | SpendingPolicy | bool"
 
 
 class Kernel(Flows):
@@ -36,12 +41,22 @@ class Kernel(Flows):
         api_base: The gateway, as the caller gave it.
         provider: Where keys and signatures come from.
         allow_http: Whether requests may go over plain http.
+        payments: What pays: `True` for the provider's wallet within the default policy, a policy, a payer; `False` or
+            `None` for nothing.
     """
 
-    def __init__(self, api_base: str, provider: object, *, allow_http: bool) -> None:
+    def __init__(
+        self, api_base: str, provider: object, *, allow_http: bool, payments: Payments | None = False
+    ) -> None:
         self.api_base = api_base
         self.provider = provider
         self._allow_http = allow_http
+        self._payments = payments
+
+    @property
+    def allow_http(self) -> bool:
+        """Whether requests may go over plain http."""
+        return self._allow_http
 
     def keys_of(self, project_id: str, doing: str) -> Flow[ProjectKeys]:
         """The project's keys, from the provider.
@@ -79,24 +94,113 @@ class Kernel(Flows):
         Raises:
             Run402Error: The gateway refused, or gave no answer.
         """
+        paid: list[Paid] = []
+        service = self.gateway(request, doing, keys=keys, access_token=access_token, paid=paid)
+        try:
+            return (yield from send(Send(request, _of_any_success(request, parse), service)))
+        except TransportError as error:
+            _no_answer(error, doing)
+            raise
+        except TollkitError as error:
+            raised(error, doing)
+            for one in paid:
+                one.concerning(error)
+            raise
+
+    def download(
+        self,
+        request: Request,
+        sink: Callable[[int, Mapping[str, str]], Callable[[bytes], object] | None],
+        doing: str,
+        *,
+        keys: ProjectKeys,
+        headers: Mapping[str, str],
+        passed: Container[int] = (),
+    ) -> Flow[HttpResponse]:
+        """Send a request once, with what its operation asks for; the body of the answer goes to `sink`.
+
+        Args:
+            request: From the `request` half of an operation.
+            sink: Takes the body: see `Download`.
+            doing: What is being done, for errors.
+            keys: The project's keys.
+            headers: More headers.
+            passed: Error statuses that are no error here.
+
+        Raises:
+            Run402Error: The gateway refused.
+            TransportError: No whole answer came; what came is with the sink.
+        """
+        service = self.gateway(request, doing, keys=keys)
+        if not service.allow_http and not service.base_url.lower().startswith("https:"):
+            raise raised(InsecureTransportError("only requests to HTTPS are allowed"), doing)
+        authorization = yield from service.credentials.authorize(request.operation)
+        sent = {**request.headers, **authorization, **headers}
+        wire = Wire(request.operation.method, service.base_url + request.url_with_query, sent, request.content)
+        try:
+            answer: HttpResponse = yield Download(wire, sink)
+        except TransportError as error:
+            error.context = {**service.context(request), **error.context}
+            _no_answer(error, doing)
+            raise
+        if 200 <= answer.status_code < 300 or answer.status_code in passed:
+            return answer
+        raise service.read_error(request, answer)
+
+    def gateway(
+        self,
+        request: Request,
+        doing: str,
+        *,
+        keys: ProjectKeys | None = None,
+        access_token: str | None = None,
+        paid: list[Paid] | None = None,
+    ) -> Service:
+        """The gateway, for one request.
+
+        Args:
+            request: The request.
+            doing: What is being done, for errors.
+            keys: The project's keys.
+            access_token: The end user's token.
+            paid: Gets the answer that was paid for.
+        """
         held = _Held(self.provider, request, keys, access_token)
-        service = Service(
+        return Service(
             name="run402",
             base_url=self.api_base,
             allow_http=self._allow_http,
             credentials=held,
             read_error=lambda asked, answer: _refused(asked, answer, doing, held.secrets()),
+            pay=functools.partial(self._pay, [] if paid is None else paid) if self._payments else None,
         )
-        try:
-            return (yield from send(Send(request, _of_any_success(request, parse), service)))
-        except TransportError as error:
-            told = f"Network error while {doing}: {error.message}"
-            error.message, error.args = told, (told,)
-            raised(error, doing)
-            raise
-        except TollkitError as error:
-            raised(error, doing)
-            raise
+
+    def _pay(
+        self, kept: list[Paid], wire: Wire, response: HttpResponse, watch: Callable[[Event], None] | None
+    ) -> Flow[Paid | None]:
+        # loaded when a challenge comes: most programs never see one
+        from tollkit.run402.x402 import asks_for_payment
+
+        if not asks_for_payment(response.headers, response.content):
+            return None
+        from tollkit.run402.payments.payer import X402Payer
+
+        payer = self._payments
+        if not isinstance(payer, X402Payer):
+            # two of them, made at the same time, write into the same journal
+            payer = self._payments = X402Payer(policy=None if isinstance(payer, bool) else payer)
+        paid = yield from payer.answer(
+            wire, response, credentials=self.provider, insecure=self._allow_http, watch=watch
+        )
+        if paid is not None:
+            kept.append(paid)
+        return paid
+
+
+def _no_answer(error: TransportError, doing: str) -> None:
+    told = f"Network error while {doing}: {error.message}"
+    error.message, error.args = told, (told,)
+    raised(error, doing)
 
 
 @attrs.frozen

@@ -29,6 +29,7 @@ __all__ = [
     "Challenge",
     "Requirement",
     "Settlement",
+    "asks_for_payment",
     "chain_id_of",
     "payment_header",
     "payment_payload",
@@ -162,6 +163,12 @@ def read_challenge(headers: Mapping[str, str], content: bytes) -> Challenge | No
         extensions=told.get("extensions"),
         error=error if isinstance(error, str) else None,
     )
+
+
+def asks_for_payment(headers: Mapping[str, str], content: bytes) -> bool:
+    """Whether a 402 asks for a payment, by x402 or by another protocol that says so (`WWW-Authenticate: Payment`)."""
+    other = headers.get("www-authenticate", "").lower().startswith("payment ")
+    return other or read_challenge(headers, content) is not None
 
 
 def transfer_for(requirement: Requirement, payer: str, *, now: int, nonce: str) -> TransferAuthorization:

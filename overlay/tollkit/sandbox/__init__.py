@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tollkit.sandbox.faults import Fault, Faults
     from tollkit.sandbox.pymthouse.platform import PymtHouseSandbox
     from tollkit.sandbox.recorder import RecordedRequest, RequestLog
+    from tollkit.sandbox.run402.platform import Run402Sandbox
     from tollkit.sandbox.server import Sandbox, banner, env_lines, run_forever
     from tollkit.sandbox.tokenite.person import Person
     from tollkit.sandbox.tokenite.platform import TokeniteSandbox
@@ -31,6 +32,7 @@ __all__ = [
     "PymtHouseSandbox",
     "RecordedRequest",
     "RequestLog",
+    "Run402Sandbox",
     "Sandbox",
     "TokeniteSandbox",
     "banner",
@@ -46,6 +48,7 @@ _HOMES = {
     "PymtHouseSandbox": "pymthouse.platform",
     "RecordedRequest": "recorder",
     "RequestLog": "recorder",
+    "Run402Sandbox": "run402.platform",
     "Sandbox": "server",
     "TokeniteSandbox": "tokenite.platform",
     "banner": "server",

@@ -8,6 +8,8 @@
 | `GET`, `POST`, `DELETE /__sandbox__/faults` | armed faults; arms one or a list, members as in `Fault`; disarms all |
 | `GET`, `POST /__sandbox__/clock` | the time; moves it: `{"advance": 60}`, `{"set": 1795302288}`, `freeze`, `reset` |
 | `POST /__sandbox__/pymthouse/{lever}` | a method of `PymtHouseSandbox`; members of the body are its arguments |
+| `POST /__sandbox__/run402/{lever}` | the same of `Run402Sandbox`, e.g. `seed_project`, `fund`, `mail/receive` |
+| `POST /__sandbox__/run402.deploys/{lever}` | of its deploys, e.g. `set_pace`; `run402.github` has `env` |
 | `POST /__sandbox__/tokenite/{lever}` | the same of `TokeniteSandbox`, e.g. `grant`, `answer_next`, `set_budget` |
 
 Amounts of dollars are text in answers, so that none loses a digit.
@@ -21,6 +23,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from decimal import Decimal
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -30,6 +33,7 @@ from starlette.requests import Request
 from tollkit.sandbox.faults import Fault
 from tollkit.sandbox.gate import CONTROL_PREFIX
 from tollkit.sandbox.http import json_answer
+from tollkit.sandbox.run402.calls import GatewayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -63,6 +67,85 @@ LEVERS: Mapping[str, tuple[str, ...]] = {
         "set_plan",
         "set_signer_running",
     ),
+    "run402": (
+        "ai/flag",
+        "ai/set_pack",
+        "ai/translate_as",
+        "contracts/answer_read",
+        "contracts/calls",
+        "contracts/confirm",
+        "contracts/confirm_after",
+        "contracts/fail",
+        "contracts/set_balance",
+        "contracts/suspend",
+        "data/apply",
+        "data/run",
+        "demo_data",
+        "deploys/activation_pending",
+        "deploys/conflict",
+        "deploys/drop_upload",
+        "deploys/expire_address",
+        "deploys/fail",
+        "deploys/finish",
+        "deploys/hold",
+        "deploys/set_pace",
+        "deploys/set_price",
+        "deploys/set_uploads",
+        "deploys/site_address",
+        "deploys/unhold",
+        "deploys/warn",
+        "drop_after_settlement",
+        "end_lease",
+        "end_users/outbox",
+        "end_users/sign_in",
+        "fail_settlement",
+        "functions/answer_with",
+        "functions/invocations",
+        "functions/log",
+        "fund",
+        "get_refused_payments",
+        "get_settlements",
+        "github/env",
+        "grant_tier",
+        "mail/limit_sends",
+        "mail/mark",
+        "mail/messages",
+        "mail/receive",
+        "mail/set_status",
+        "names/activate",
+        "names/verify_after",
+        "pay_checkout",
+        "price",
+        "seed_project",
+        "set_nonces_once",
+        "set_payments",
+        "wallet_balance",
+    ),
+    "run402.deploys": (
+        "activation_pending",
+        "charges",
+        "conflict",
+        "drop_upload",
+        "expire_address",
+        "fail",
+        "finish",
+        "get_commits",
+        "get_uploads",
+        "hold",
+        "migration_runs",
+        "set_host_names",
+        "set_pace",
+        "set_price",
+        "set_strict_base",
+        "set_uploads",
+        "set_wallet_with_key",
+        "site_address",
+        "site_host",
+        "unhold",
+        "uploaded",
+        "warn",
+    ),
+    "run402.github": ("claims", "env", "rotate_keys", "token"),
     "tokenite": (
         "answer_next",
         "configure_app",
@@ -80,7 +163,7 @@ LEVERS: Mapping[str, tuple[str, ...]] = {
         "suspend",
     ),
 }
-"""Methods of each platform that can be called from outside."""
+"""Methods of each platform, and of its parts, that can be called from outside."""
 
 
 class _BadCallError(Exception):
@@ -105,7 +188,7 @@ class Control:
             arguments = await _arguments(request)
             path = request.url.path.removeprefix(CONTROL_PREFIX).strip("/")
             result = self._handler(request.method, path)(arguments)
-        except (_BadCallError, TypeError, ValueError, KeyError) as refusal:
+        except (_BadCallError, GatewayError, TypeError, ValueError, KeyError) as refusal:
             return json_answer({"error": f"{type(refusal).__name__.strip('_')}: {refusal}"}, 400)
         return json_answer({"result": _plain(result)})
 
@@ -129,7 +212,7 @@ class Control:
         }
         area, _, lever = path.partition("/")
         if method == "POST" and lever in LEVERS.get(area, ()):
-            return lambda arguments: getattr(getattr(sandbox, area), lever)(**_members(arguments))
+            return lambda arguments: attrgetter(f"{area}.{lever}")(sandbox)(**_members(arguments))
         if (method, path) not in handlers:
             raise _BadCallError(f"the sandbox has no {method} {CONTROL_PREFIX}/{path}")
         return handlers[method, path]
@@ -185,6 +268,8 @@ def _plain(value: Any) -> Any:
         }
     if isinstance(value, Decimal):
         return f"{value:f}"
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in cast("Mapping[str, Any]", value).items()}
     return [_plain(item) for item in cast("Iterable[Any]", value)] if isinstance(value, list | tuple) else value

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tollkit.sandbox.faults import Fault, Faults
     from tollkit.sandbox.recorder import RequestLog
 
-__all__ = ["CONTROL_PREFIX", "TRANSPORT", "Gate", "error_page"]
+__all__ = ["CONTROL_PREFIX", "TRANSPORT", "Gate", "abort", "error_page"]
 
 CONTROL_PREFIX = "/__sandbox__"
 TRANSPORT = "tollkit.transport"
@@ -48,36 +48,58 @@ def error_page(status: int) -> str:
     )
 
 
+def abort(transport: asyncio.Transport) -> None:
+    """Reset a connection."""
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE)
+    transport.abort()
+
+
 class _Body:
-    """The body of a request: read at most once, kept, and handed on as if it had not been read."""
+    """The body of a request: passed on as it comes, with its beginning kept for the log.
+
+    Where it must be known before the application runs, it is read first, and handed on as if it had not been.
+    """
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._complete = False
-        self._handed_on = False
+        self._begun = False
+        self._waiting: bytes | None = None
         self.data = b""
+        """What came so far, cut after what the log keeps."""
 
     async def read(self) -> bytes:
-        """The whole body.
+        """The whole body, which the application has not begun to read.
 
         Raises:
             ClientDisconnect: The client went before it had sent all of it.
         """
-        while not self._complete:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            self.data += message.get("body", b"")
-            self._complete = not message.get("more_body", False)
-        return self.data
+        if self._waiting is None and not self._begun:
+            pieces: list[bytes] = []
+            more = True
+            while more:
+                message = await self._next()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                pieces.append(message.get("body", b""))
+                more = message.get("more_body", False)
+            self._waiting = b"".join(pieces)
+        return self._waiting or b""
 
     async def receive(self) -> Message:
-        """What the application receives: the body in one piece, then whatever comes after it."""
-        if self._handed_on:
-            return await self._receive()
-        await self.read()
-        self._handed_on = True
-        return {"type": "http.request", "body": self.data, "more_body": False}
+        """What the application receives."""
+        if self._waiting is not None:
+            whole, self._waiting = self._waiting, None
+            return {"type": "http.request", "body": whole, "more_body": False}
+        return await self._next()
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._begun = True
+        room = _LOGGED_BODY - len(self.data)
+        if room > 0:
+            self.data += message.get("body", b"")[:room]
+        return message
 
     async def disconnected(self) -> None:
         """Wait until the connection is gone."""
@@ -223,9 +245,7 @@ class _Passage:
         """Reset, or answer something else than the platform would."""
         if fault.kind == "reset":
             self.record(None)
-            connection = self.transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE)
-            self.transport.abort()
+            abort(self.transport)
             await self.body.disconnected()
             return
         await _made_up(fault, self.gate._clock.now())(self.scope, self.body.receive, self.send)
@@ -251,7 +271,7 @@ class _Passage:
     def record(self, status: int | None) -> None:
         """Log the request, before its answer leaves: who has the answer finds it in the log."""
         headers = dict(Headers(scope=self.scope))
-        data = self.body.data[:_LOGGED_BODY]
+        data = self.body.data
         is_form = "x-www-form-urlencoded" in headers.get("content-type", "").lower()
         self.gate._log.add(
             RecordedRequest(

@@ -2,7 +2,8 @@
 
 * `tollkit_sandbox`: a running `Sandbox`, one server for the session, its state forgotten before each test;
 * `pymthouse_sandbox`: the `PymtHouseSandbox` of it;
-* `tokenite_sandbox`: the `TokeniteSandbox` of it.
+* `tokenite_sandbox`: the `TokeniteSandbox` of it;
+* `run402_sandbox`: the `Run402Sandbox` of it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tollkit.sandbox.pymthouse.platform import PymtHouseSandbox
+    from tollkit.sandbox.run402.platform import Run402Sandbox
     from tollkit.sandbox.server import Sandbox
     from tollkit.sandbox.tokenite.platform import TokeniteSandbox
 
-__all__ = ["pymthouse_sandbox", "tokenite_sandbox", "tollkit_sandbox", "tollkit_sandbox_server"]
+__all__ = [
+    "pymthouse_sandbox",
+    "run402_sandbox",
+    "tokenite_sandbox",
+    "tollkit_sandbox",
+    "tollkit_sandbox_server",
+]
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +55,9 @@ def pymthouse_sandbox(tollkit_sandbox: Sandbox) -> PymtHouseSandbox:
 def tokenite_sandbox(tollkit_sandbox: Sandbox) -> TokeniteSandbox:
     """Tokenite in a running sandbox in its first state."""
     return tollkit_sandbox.tokenite
+
+
+@pytest.fixture
+def run402_sandbox(tollkit_sandbox: Sandbox) -> Run402Sandbox:
+    """Run402 in a running sandbox in its first state."""
+    return tollkit_sandbox.run402

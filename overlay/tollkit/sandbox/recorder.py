@@ -20,7 +20,18 @@ __all__ = ["REDACTED", "RecordedRequest", "RequestLog", "matches"]
 REDACTED = "****"
 _KEPT = 10_000
 
-_SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-goog-api-key"}
+_SECRET_HEADERS = {
+    "apikey",
+    "authorization",
+    "cookie",
+    "payment-signature",
+    "proxy-authorization",
+    "set-cookie",
+    "sign-in-with-x",
+    "x-api-key",
+    "x-goog-api-key",
+    "x-payment",
+}
 _SECRET_FIELDS = {
     "access_token",
     "api_key",

@@ -22,11 +22,13 @@ from tollkit.sandbox.faults import Faults
 from tollkit.sandbox.gate import TRANSPORT, Gate
 from tollkit.sandbox.pymthouse.platform import PymtHouseSandbox
 from tollkit.sandbox.recorder import RequestLog
+from tollkit.sandbox.run402 import PREFIX as RUN402
+from tollkit.sandbox.run402.platform import Run402Sandbox
 from tollkit.sandbox.tokenite import PREFIX as TOKENITE
 from tollkit.sandbox.tokenite.platform import TokeniteSandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import FrameType, TracebackType
 
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -92,6 +94,7 @@ class Sandbox:
         with Sandbox() as sandbox:
             client = PymtHouse.from_env(sandbox.pymthouse.env())
             wallet = Tokenite.from_env(sandbox.tokenite.env())
+            gateway = Run402(api_base=sandbox.run402.api_base)
 
     Args:
         host: Address to listen on. The levers under `/__sandbox__` are there on loopback addresses only.
@@ -100,6 +103,7 @@ class Sandbox:
     Attributes:
         pymthouse: PymtHouse's identifiers and levers; it answers at the root.
         tokenite: Tokenite's, below `/tokenite`.
+        run402: Run402's, below `/run402`.
         clock: The clock that everything in the sandbox reads.
         faults: Misbehaviour that is armed.
         requests: What was received.
@@ -117,6 +121,7 @@ class Sandbox:
         self.requests: RequestLog = RequestLog()
         self.pymthouse: PymtHouseSandbox = PymtHouseSandbox(self.clock, self.requests, lambda: self.url)
         self.tokenite: TokeniteSandbox = TokeniteSandbox(self.clock, self.requests, lambda: self.url)
+        self.run402: Run402Sandbox = Run402Sandbox(self.clock, self.requests, lambda: self.url)
 
     def __repr__(self) -> str:
         return f"<Sandbox: {self._origin or 'not started'}>"
@@ -139,7 +144,7 @@ class Sandbox:
 
     def env(self) -> dict[str, str]:
         """The environment variables that configure clients of all platforms."""
-        return self.pymthouse.env() | self.tokenite.env()
+        return self.pymthouse.env() | self.tokenite.env() | self.run402.env()
 
     def start(self) -> Self:
         """Start the server in a thread of its own and return when it answers.
@@ -177,7 +182,11 @@ class Sandbox:
 
     def _build_server(self) -> _Server:
         gate = Gate(
-            _by_path(self.pymthouse.asgi_app(), self.tokenite.asgi_app()),
+            self.run402.by_host(
+                _by_path(
+                    {TOKENITE: self.tokenite.asgi_app(), RUN402: self.run402.asgi_app()}, self.pymthouse.asgi_app()
+                )
+            ),
             Control(self) if is_loopback(self._host) else _nothing_here,
             clock=self.clock,
             faults=self.faults,
@@ -204,6 +213,7 @@ class Sandbox:
         if self._server is not None and self._thread is not None:
             self._server.stop()
             self._thread.join()
+            self.run402.close()
         self._server = self._thread = None
 
     def __enter__(self) -> Self:
@@ -215,20 +225,23 @@ class Sandbox:
         self.stop()
 
     def reset(self) -> None:
-        """Forget all state: users, usage, codes, grants, faults, requests, the moved clock. The address stays."""
+        """Forget all state: users, usage, grants, projects, faults, requests, the moved clock. The address stays."""
         self.clock.reset()
         self.faults.clear()
         self.pymthouse.reset()
         self.tokenite.reset()
+        self.run402.reset()
         self.requests.clear()
 
 
-def _by_path(pymthouse: ASGIApp, tokenite: ASGIApp) -> ASGIApp:
-    """One application: Tokenite below its prefix, PymtHouse for every other path."""
+def _by_path(below: Mapping[str, ASGIApp], otherwise: ASGIApp) -> ASGIApp:
+    """One application: some platforms below their prefixes, another for every other path."""
 
     async def choose(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["raw_path"].decode("ascii")
-        chosen = tokenite if path == TOKENITE or path.startswith(f"{TOKENITE}/") else pymthouse
+        chosen = next(
+            (app for prefix, app in below.items() if path == prefix or path.startswith(f"{prefix}/")), otherwise
+        )
         await chosen(scope, receive, send)
 
     return choose
@@ -282,6 +295,7 @@ def banner(sandbox: Sandbox) -> str:
         "",
         f"PymtHouse's device codes are entered at {sandbox.url}/oidc/device.",
         f"Tokenite's consent page takes any e-mail address; {sandbox.tokenite.owner_email} owns the app.",
+        "Run402's faucet gives test money: client.allowance.faucet().",
         "Ctrl-C ends it.",
     ]
     return "\n".join(lines)
@@ -305,7 +319,7 @@ def run_forever(
     Args:
         host: Address to listen on.
         port: Port to listen on; 0 lets the system choose.
-        demo: Whether to fill in two users with a month of usage on each platform.
+        demo: Whether to fill in users with a month of usage, and two projects of Run402.
         signer_running: Whether the signer routes answer.
         announce: Called once it answers; prints `banner(sandbox)` when left out.
 
@@ -325,6 +339,7 @@ def run_forever(
             if demo:
                 sandbox.pymthouse.demo_data()
                 sandbox.tokenite.demo_data()
+                sandbox.run402.demo_data()
             sandbox.pymthouse.signer_running = signer_running
             announce(sandbox)
             over.wait()

@@ -9,7 +9,7 @@ __all__ = ["API_VERSION", "GENERATOR", "OPERATIONS", "SPEC_SHA256"]
 API_VERSION: Final = "v1_57"
 """Name of the version, which is also that of its document and of its package."""
 
-SPEC_SHA256: Final = "160aa21c3378423db4448a73f126fb53c1c8d1881db8ffd6eb876bb0f5aaf2cc"
+SPEC_SHA256: Final = "3e15974309f96305754b832ab1e4c08026bb0c9e8c6a81ca80cf47c6e0ffe4cb"
 """Hash of the document."""
 
 GENERATOR: Final = "openapi-python-client 0.29.1, datamodel-code-generator 0.89.0, ruff 0.17.6, ours f68a5888decde3c773ce68df499f754b55c1b667c9993666832420e5c85f5fb4"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tollkit.core.arguments import built, required_text
 from tollkit.core.flows import Flow, flow
 from tollkit.core.namespaces import Namespace
 from tollkit.run402.namespaces.checks import choice_or_none, preparing
+from tollkit.run402.namespaces.scoped import ScopedNamespace, of_project, unscoped
 
 if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows
     from tollkit_api.run402.v1_57.models import AiUsage, GeneratedImage, Moderation, Translation
 
-__all__ = ["Ai"]
+__all__ = ["Ai", "ScopedAi"]
 
 D = TypeVar("D")
 
@@ -124,3 +125,14 @@ class Ai(Namespace[D]):
             )
             request = built(operation.request, body=body)
         return (yield from self._root.call(request, operation.parse, doing))
+
+
+class ScopedAi(ScopedNamespace[D]):
+    """`project.ai`, without the project's id."""
+
+    _plain = Ai
+
+    translate: Final = of_project(Ai[Any].translate)
+    moderate: Final = of_project(Ai[Any].moderate)
+    usage: Final = of_project(Ai[Any].usage)
+    generate_image: Final = unscoped(Ai[Any].generate_image)

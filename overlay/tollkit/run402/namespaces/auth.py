@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tollkit.core.arguments import built, hidden, required_text, secret_text
 from tollkit.core.flows import Flow, flow
 from tollkit.core.namespaces import Namespace
 from tollkit.run402.namespaces.checks import choice_or_none, flag, preparing
 from tollkit.run402.namespaces.keyed import with_keys
+from tollkit.run402.namespaces.scoped import ScopedNamespace, of_project
 from tollkit.secrets import Secret
 
 if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows
     from tollkit_api.run402.v1_57.models import AuthProviders, UserSession
 
-__all__ = ["Auth"]
+__all__ = ["Auth", "ScopedAuth"]
 
 D = TypeVar("D")
 
@@ -214,3 +215,17 @@ class Auth(Namespace[D]):
     set_password = set_user_password
     promote_user = promote
     demote_user = demote
+
+
+class ScopedAuth(ScopedNamespace[D]):
+    """`project.auth`: the people who sign in to the project's app, without its id."""
+
+    _plain = Auth
+
+    request_magic_link: Final = of_project(Auth[Any].request_magic_link)
+    verify_magic_link: Final = of_project(Auth[Any].verify_magic_link)
+    set_user_password: Final = of_project(Auth[Any].set_user_password)
+    settings: Final = of_project(Auth[Any].settings)
+    providers: Final = of_project(Auth[Any].providers)
+    promote: Final = of_project(Auth[Any].promote)
+    demote: Final = of_project(Auth[Any].demote)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
@@ -12,6 +12,7 @@ from tollkit.core.flows import Flow, flow
 from tollkit.core.namespaces import Namespace
 from tollkit.errors import ArgumentError
 from tollkit.run402.namespaces.checks import choice_or_none, preparing, sendable, wei
+from tollkit.run402.namespaces.scoped import ScopedNamespace, of_project, unscoped
 
 if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
         DrainResult,
     )
 
-__all__ = ["Contracts"]
+__all__ = ["Contracts", "ScopedContracts"]
 
 D = TypeVar("D")
 
@@ -343,6 +344,23 @@ class Contracts(Namespace[D]):
         return (yield from self._root.call(request, operation.parse, doing, keys=keys))
 
     delete = delete_wallet
+
+
+class ScopedContracts(ScopedNamespace[D]):
+    """`project.contracts`: the project's wallets, without its id."""
+
+    _plain = Contracts
+
+    provision_wallet: Final = of_project(Contracts[Any].provision_wallet)
+    get_wallet: Final = of_project(Contracts[Any].get_wallet)
+    list_wallets: Final = of_project(Contracts[Any].list_wallets)
+    set_recovery: Final = of_project(Contracts[Any].set_recovery)
+    set_low_balance_alert: Final = of_project(Contracts[Any].set_low_balance_alert)
+    call: Final = of_project(Contracts[Any].call)
+    call_status: Final = of_project(Contracts[Any].call_status)
+    drain: Final = of_project(Contracts[Any].drain)
+    delete_wallet: Final = of_project(Contracts[Any].delete_wallet)
+    read: Final = unscoped(Contracts[Any].read)
 
 
 def _one(name: str, value: str | None, alias: str, aliased: str | None) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tollkit.core.arguments import built, required_text
 from tollkit.core.flows import Flow, flow
 from tollkit.core.namespaces import Namespace
 from tollkit.run402.namespaces.checks import preparing
 from tollkit.run402.namespaces.keyed import with_keys
+from tollkit.run402.namespaces.scoped import ScopedNamespace, of_project, with_project
 
 if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows
     from tollkit_api.run402.v1_57.models import Domain, DomainList, RemovedDomain
 
-__all__ = ["Domains"]
+__all__ = ["Domains", "ScopedDomains"]
 
 D = TypeVar("D")
 
@@ -113,3 +114,14 @@ class Domains(Namespace[D]):
         with preparing(doing):
             request = built(operation.request, domain)
         return (yield from self._root.call(request, operation.parse, doing))
+
+
+class ScopedDomains(ScopedNamespace[D]):
+    """`project.domains`: the project's domains, without its id; they are removed with its service key."""
+
+    _plain = Domains
+
+    add: Final = of_project(Domains[Any].add)
+    list: Final = of_project(Domains[Any].list)
+    status: Final = of_project(Domains[Any].status)
+    remove: Final = with_project(Domains[Any].remove)

@@ -6,7 +6,7 @@ import builtins
 import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import attrs
 
@@ -19,6 +19,7 @@ from tollkit.errors import ArgumentError, ConflictError, NotFoundError, StatusEr
 from tollkit.run402.credentials import ask
 from tollkit.run402.errors import ApiError, raised
 from tollkit.run402.namespaces.checks import choice_or_none, preparing, whole
+from tollkit.run402.namespaces.scoped import ScopedNamespace, of_project
 
 if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     )
     from tollkit_api.runtime import HttpResponse, Request
 
-__all__ = ["Email", "RawEmail", "Webhooks"]
+__all__ = ["Email", "RawEmail", "ScopedEmail", "ScopedWebhooks", "Webhooks"]
 
 D = TypeVar("D")
 P = ParamSpec("P")
@@ -310,6 +311,26 @@ class Email(Namespace[D]):
     delete = delete_mailbox
 
 
+class ScopedEmail(ScopedNamespace[D]):
+    """`project.email`: the project's mailbox, without its id."""
+
+    _plain = Email
+
+    @property
+    def webhooks(self) -> ScopedWebhooks[D]:
+        """Addresses that are told of the mailbox's events."""
+        return ScopedWebhooks(self._root)
+
+    create_mailbox: Final = of_project(Email[Any].create_mailbox)
+    send: Final = of_project(Email[Any].send)
+    list: Final = of_project(Email[Any].list)
+    iterate: Final = of_project(Email[Any].iterate)
+    get: Final = of_project(Email[Any].get)
+    get_raw: Final = of_project(Email[Any].get_raw)
+    get_mailbox: Final = of_project(Email[Any].get_mailbox)
+    delete_mailbox: Final = of_project(Email[Any].delete_mailbox)
+
+
 class Webhooks(Namespace[D]):
     """`client.email.webhooks`: addresses that are told of a mailbox's events."""
 
@@ -425,6 +446,18 @@ class Webhooks(Namespace[D]):
         return (
             yield from _with_mailbox(self._root, project_id, doing, operation.parse, operation.request, webhook_id)
         )
+
+
+class ScopedWebhooks(ScopedNamespace[D]):
+    """`project.email.webhooks`, without the project's id."""
+
+    _plain = Webhooks
+
+    register: Final = of_project(Webhooks[Any].register)
+    list: Final = of_project(Webhooks[Any].list)
+    get: Final = of_project(Webhooks[Any].get)
+    update: Final = of_project(Webhooks[Any].update)
+    delete: Final = of_project(Webhooks[Any].delete)
 
 
 def _listed(root: Run402Flows, keys: ProjectKeys) -> Flow[Mailbox | None]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
@@ -18,6 +18,7 @@ from tollkit.core.settings import KEEP, Keep
 from tollkit.errors import ArgumentError
 from tollkit.run402.namespaces.checks import preparing, whole
 from tollkit.run402.namespaces.keyed import with_keys
+from tollkit.run402.namespaces.scoped import ScopedNamespace, of_project
 
 if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     )
     from tollkit_api.runtime import HttpResponse, Request
 
-__all__ = ["FunctionInvokeResult", "Functions"]
+__all__ = ["FunctionInvokeResult", "Functions", "ScopedFunctions"]
 
 D = TypeVar("D")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -295,6 +296,19 @@ class Functions(Namespace[D]):
                 self._root, project_id, doing, operation.parse, operation.request, project_id, name, body=body
             )
         )
+
+
+class ScopedFunctions(ScopedNamespace[D]):
+    """`project.functions`: the project's functions, without its id."""
+
+    _plain = Functions
+
+    deploy: Final = of_project(Functions[Any].deploy)
+    invoke: Final = of_project(Functions[Any].invoke)
+    logs: Final = of_project(Functions[Any].logs)
+    list: Final = of_project(Functions[Any].list)
+    delete: Final = of_project(Functions[Any].delete)
+    update: Final = of_project(Functions[Any].update)
 
 
 def _text(name: str, value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
@@ -17,6 +17,7 @@ from tollkit.run402.errors import LocalError, raised
 from tollkit.run402.namespaces.checks import choice_or_none, preparing
 from tollkit.run402.namespaces.keyed import with_keys
 from tollkit.run402.namespaces.made import keep_keys
+from tollkit.run402.namespaces.scoped import ScopedNamespace, of_project, unscoped
 
 if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     )
     from tollkit_api.runtime import Request
 
-__all__ = ["ProjectInfo", "Projects"]
+__all__ = ["ProjectInfo", "Projects", "ScopedProjects"]
 
 D = TypeVar("D")
 
@@ -420,3 +421,25 @@ class Projects(Namespace[D]):
         """The project that is meant when none is named; `None` when there is none. Nothing is sent."""
         active: str | None = yield from ask(self._root.provider, "get_active_project")
         return active
+
+
+class ScopedProjects(ScopedNamespace[D]):
+    """`project.projects`: the project, without its id."""
+
+    _plain = Projects
+
+    delete: Final = of_project(Projects[Any].delete)
+    get_usage: Final = of_project(Projects[Any].get_usage)
+    get_schema: Final = of_project(Projects[Any].get_schema)
+    sql: Final = of_project(Projects[Any].sql)
+    rest: Final = of_project(Projects[Any].rest)
+    apply_expose: Final = of_project(Projects[Any].apply_expose)
+    get_expose: Final = of_project(Projects[Any].get_expose)
+    promote_user: Final = of_project(Projects[Any].promote_user)
+    demote_user: Final = of_project(Projects[Any].demote_user)
+    pin: Final = of_project(Projects[Any].pin)
+    info: Final = of_project(Projects[Any].info)
+    keys: Final = of_project(Projects[Any].keys)
+    list: Final = unscoped(Projects[Any].list)
+    get_quote: Final = unscoped(Projects[Any].get_quote)
+    active: Final = unscoped(Projects[Any].active)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tollkit.core.flows import Flow, flow
 from tollkit.core.namespaces import Namespace
@@ -11,6 +11,7 @@ from tollkit.errors import ArgumentError
 from tollkit.oidc.json_values import is_list, is_object
 from tollkit.run402.namespaces.checks import preparing
 from tollkit.run402.namespaces.keyed import with_keys
+from tollkit.run402.namespaces.scoped import ScopedNamespace, of_project
 from tollkit.secrets import Secret
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tollkit_api.run402.v1_57.models import DeletedSecret, SecretList
     from tollkit_api.runtime import HttpResponse
 
-__all__ = ["MAX_VALUE_BYTES", "Secrets"]
+__all__ = ["MAX_VALUE_BYTES", "ScopedSecrets", "Secrets"]
 
 D = TypeVar("D")
 MAX_VALUE_BYTES = 4096
@@ -95,6 +96,16 @@ class Secrets(Namespace[D]):
                 self._root, project_id, "deleting secret", operation.parse, operation.request, project_id, key
             )
         )
+
+
+class ScopedSecrets(ScopedNamespace[D]):
+    """`project.secrets`: the project's secrets, without its id."""
+
+    _plain = Secrets
+
+    set: Final = of_project(Secrets[Any].set)
+    list: Final = of_project(Secrets[Any].list)
+    delete: Final = of_project(Secrets[Any].delete)
 
 
 def _key(key: object) -> str:

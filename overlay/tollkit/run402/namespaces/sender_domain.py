@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tollkit.core.arguments import required_text
 from tollkit.core.flows import Flow, flow
 from tollkit.core.namespaces import Namespace
 from tollkit.run402.namespaces.checks import preparing
 from tollkit.run402.namespaces.keyed import with_keys
+from tollkit.run402.namespaces.scoped import ScopedNamespace, of_project
 
 if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows
     from tollkit_api.run402.v1_57.models import DisabledInbound, EnabledInbound, RegisteredSenderDomain
     from tollkit_api.run402.v1_57.models import SenderDomain as SenderDomainState
 
-__all__ = ["SenderDomain"]
+__all__ = ["ScopedSenderDomain", "SenderDomain"]
 
 D = TypeVar("D")
 
@@ -126,3 +127,15 @@ class SenderDomain(Namespace[D]):
 
     inbound_enable = enable_inbound
     inbound_disable = disable_inbound
+
+
+class ScopedSenderDomain(ScopedNamespace[D]):
+    """`project.sender_domain`, without the project's id."""
+
+    _plain = SenderDomain
+
+    register: Final = of_project(SenderDomain[Any].register)
+    status: Final = of_project(SenderDomain[Any].status)
+    remove: Final = of_project(SenderDomain[Any].remove)
+    enable_inbound: Final = of_project(SenderDomain[Any].enable_inbound)
+    disable_inbound: Final = of_project(SenderDomain[Any].disable_inbound)

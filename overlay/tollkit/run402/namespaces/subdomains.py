@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tollkit.core.arguments import required_text
 from tollkit.core.flows import Flow, flow
 from tollkit.core.namespaces import Namespace
 from tollkit.run402.namespaces.checks import preparing
 from tollkit.run402.namespaces.keyed import project_or_active, with_keys
+from tollkit.run402.namespaces.scoped import ScopedNamespace, of_project, with_project
 
 if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows
     from tollkit_api.run402.v1_57.models import DeletedSubdomain, Subdomain
 
-__all__ = ["Subdomains"]
+__all__ = ["ScopedSubdomains", "Subdomains"]
 
 D = TypeVar("D")
 
@@ -89,3 +90,13 @@ class Subdomains(Namespace[D]):
 
         found = yield from with_keys(self._root, project_id, "listing subdomains", operation.parse, operation.request)
         return found.subdomains or []
+
+
+class ScopedSubdomains(ScopedNamespace[D]):
+    """`project.subdomains`: the project's names, without its id."""
+
+    _plain = Subdomains
+
+    list: Final = of_project(Subdomains[Any].list)
+    claim: Final = with_project(Subdomains[Any].claim)
+    delete: Final = with_project(Subdomains[Any].delete)

@@ -181,6 +181,7 @@ if TYPE_CHECKING:
     from .site_diff_totals import SiteDiffTotals as SiteDiffTotals
     from .site_patch import SitePatch as SitePatch
     from .site_spec import SiteSpec as SiteSpec
+    from .sql_field import SqlField as SqlField
     from .sql_request import SqlRequest as SqlRequest
     from .sql_result import SqlResult as SqlResult
     from .stored_blob import StoredBlob as StoredBlob
@@ -397,6 +398,7 @@ __all__ = [
     "SiteDiffTotals",
     "SitePatch",
     "SiteSpec",
+    "SqlField",
     "SqlRequest",
     "SqlResult",
     "StoredBlob",
@@ -605,6 +607,7 @@ _HOME = {
     "SiteDiffTotals": "site_diff_totals",
     "SitePatch": "site_patch",
     "SiteSpec": "site_spec",
+    "SqlField": "sql_field",
     "SqlRequest": "sql_request",
     "SqlResult": "sql_result",
     "StoredBlob": "stored_blob",

@@ -9,6 +9,8 @@ import attrs
 
 from tollkit_api.runtime import decode as _decode
 
+from .sql_field import SqlField
+
 __all__ = ["SqlResult"]
 
 _FIELDS = {
@@ -17,6 +19,7 @@ _FIELDS = {
     "rows": "rows",
     "rowCount": "rowCount",
     "row_count": "row_count",
+    "fields": "fields",
 }
 _NAMES = frozenset(_FIELDS)
 
@@ -32,6 +35,7 @@ class SqlResult:
         rows: Rows, by column.
         rowCount: Rows returned or touched. Later gateways call it `row_count`.
         row_count: The same from later gateways.
+        fields: Columns of the rows, in order; empty when the statement gives none.
         additional_properties: Fields that the document does not know, by their names in JSON.
     """
 
@@ -40,6 +44,7 @@ class SqlResult:
     rows: list[dict[str, Any]] | None = None
     rowCount: int | None = None
     row_count: int | None = None
+    fields: list[SqlField] | None = None
     additional_properties: Mapping[str, Any] = attrs.field(default=_decode.NO_FIELDS, repr=_decode.names_only)
 
     @classmethod
@@ -84,9 +89,15 @@ class SqlResult:
                 absent += 1
             else:
                 self.row_count = value if value.__class__ is int else _decode.integer(value)
+            value = data.get("fields")
+            if value is None:
+                self.fields = None
+                absent += 1
+            else:
+                self.fields = _read_fields(value)
         except (KeyError, ValueError) as error:
             raise _decode.failed(error, self, _FIELDS) from None
-        if len(data) + absent == 5 or _NAMES.issuperset(data):
+        if len(data) + absent == 6 or _NAMES.issuperset(data):
             self.additional_properties = _decode.NO_FIELDS
         else:
             self.additional_properties = _decode.unknown_fields(data, _NAMES)
@@ -105,9 +116,12 @@ class SqlResult:
             result["rowCount"] = self.rowCount
         if self.row_count is not None:
             result["row_count"] = self.row_count
+        if self.fields is not None:
+            result["fields"] = [item.to_dict() for item in self.fields]
         if self.additional_properties:
             result |= self.additional_properties
         return result
 
 
 _read_rows = _decode.list_of(_decode.dict_of(_decode.anything))
+_read_fields = _decode.list_of(SqlField.from_dict)

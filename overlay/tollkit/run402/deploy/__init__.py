@@ -1,0 +1,1 @@
+"""Deploys of Run402: release specs, content, the engine that ships them."""

@@ -1,0 +1,697 @@
+"""The database of one project: SQLite in memory that takes Postgres' SQL and answers as the gateway does."""
+
+from __future__ import annotations
+
+import random
+import re
+import sqlite3
+import weakref
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+
+from tollkit.sandbox.run402 import sql as dialect
+from tollkit.sandbox.run402.pgtypes import LONG_NAMES, SqlError, canonical, compact, shifted, stored, to_json
+from tollkit.sandbox.run402.sql import Function, Policy, Statement, literal, quoted
+
+if TYPE_CHECKING:
+    from tollkit.sandbox.clock import Clock
+
+__all__ = ["Caller", "Column", "Database", "Outcome"]
+
+_BLOCKED = tuple(
+    rf"\b{first}\s+{second}\b"
+    for first, second in (
+        ("CREATE", "ROLE"),
+        ("ALTER", "ROLE"),
+        ("DROP", "ROLE"),
+        ("CREATE", "USER"),
+        ("CREATE", "DATABASE"),
+        ("DROP", "DATABASE"),
+        ("DROP", "SCHEMA"),
+        ("ALTER", "SYSTEM"),
+        ("SET", "ROLE"),
+    )
+)
+"""What the gateway does not let through. Only the first was seen; the others are assumed."""
+
+_STEPS = 100_000
+_PATIENCE = 100
+"""A statement is ended after `_STEPS` * `_PATIENCE` steps of SQLite, part of a second."""
+
+
+@attrs.frozen
+class Caller:
+    """Who asks: `service` passes all policies, `authenticated` has a user id, `anon` has none."""
+
+    role: str = "service"
+    user_id: str | None = None
+
+
+@attrs.frozen
+class Column:
+    """A column of a table or view."""
+
+    name: str
+    declared: str
+    """As SQLite keeps it, e.g. `varchar(20)`."""
+    nullable: bool
+    default: str | None
+    key: int
+    """Place in the primary key, from 1; 0 when it is not in it."""
+
+    @property
+    def kind(self) -> str | None:
+        """The short name of its type; None when nobody knows."""
+        return self.declared.partition("(")[0] or None
+
+    @property
+    def limit(self) -> int | None:
+        """Of `varchar(n)`."""
+        size = re.search(r"\((\d+)\)", self.declared)
+        return int(size[1]) if size and self.kind in ("varchar", "bpchar") else None
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """What a statement gave."""
+
+    command: str = ""
+    rows: list[dict[str, Any]] = attrs.field(factory=list[dict[str, Any]])
+    row_count: int | None = None
+    fields: list[dict[str, str]] = attrs.field(factory=list[dict[str, str]])
+    notices: tuple[str, ...] = ()
+
+
+class Database:
+    """The database of a project. Its user holds the gateway's lock.
+
+    Args:
+        schema: Name of the project's schema, e.g. `project_6f3a`.
+        clock: What `now()` tells.
+
+    Attributes:
+        policies: Of each table, by name.
+        secured: Tables whose row-level security is on.
+        functions: Functions of the database by name.
+        caller: Who asks; for `auth.uid()` and `auth.role()`.
+    """
+
+    def __init__(self, schema: str, clock: Clock) -> None:
+        self.schema = schema
+        self.policies: dict[str, dict[str, Policy]] = {}
+        self.secured: set[str] = set()
+        self.functions: dict[str, Function] = {}
+        self.caller: Caller = Caller()
+        self._clock = clock
+        self._random = random.Random(schema)
+        self._sequences: Counter[str] = Counter()
+        self._failure: SqlError | None = None
+        self._steps = 0
+        self._connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        weakref.finalize(self, self._connection.close)
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        self._connection.set_progress_handler(_Patience(weakref.ref(self)), _STEPS)
+        self._teach()
+
+    # ---------------------------------------------------------------- for everybody
+
+    def run(self, sql: str, params: Sequence[Any] | None = None) -> Outcome:
+        """Run statements in one transaction, with all rights.
+
+        Args:
+            sql: One or more statements; one alone when there are `params`.
+            params: Values for `$1`, `$2` and so on.
+
+        Returns:
+            What the last statement gave, with the notices of all.
+
+        Raises:
+            SqlError: A statement is refused; nothing of the text has happened then.
+        """
+        for pattern in _BLOCKED:
+            if re.search(pattern, sql, re.IGNORECASE):
+                raise SqlError(f"Blocked SQL pattern: {pattern}", "42501")
+        found = dialect.statements(sql, self.schema)
+        if params is not None and len(found) > 1:
+            raise SqlError("cannot insert multiple commands into a prepared statement", "42601")
+        notices: list[str] = []
+        last = Outcome()
+        with self.transaction():
+            for statement in found:
+                if statement.command in ("begin", "commit", "rollback"):
+                    self._boundary(statement.command)
+                    last = Outcome(command=statement.command)
+                    continue
+                last = self._one(statement, [_bound(value) for value in params or ()])
+                if statement.note:
+                    notices.append(statement.note)
+        return attrs.evolve(last, notices=tuple(notices))
+
+    def run_within(self, sql: str, commands: Collection[str], table: str) -> None:
+        """Run statements on one table within a transaction that runs.
+
+        Args:
+            sql: Statements.
+            commands: What they may be, e.g. `create policy`.
+            table: The table that they may be about.
+
+        Raises:
+            SqlError: A statement is refused, or is another.
+        """
+        for statement in dialect.statements(sql, self.schema):
+            if statement.command not in commands or statement.table not in (table, None) or statement.sql:
+                raise SqlError(f"{statement.command} is not allowed here", "42501")
+            self._one(statement, [])
+
+    @contextmanager
+    def transaction(self) -> Generator[None]:
+        """All or nothing; policies, functions and row-level security are part of it.
+
+        Raises:
+            SqlError: What SQLite refused, in Postgres' words.
+        """
+        with self._told():
+            self._connection.execute("BEGIN")
+            kept = self._known()
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                self.policies, self.secured, self.functions = kept
+                raise
+
+    @contextmanager
+    def as_caller(self, caller: Caller) -> Generator[None]:
+        """Within the block, `auth.uid()` and `auth.role()` tell of somebody."""
+        before, self.caller = self.caller, caller
+        try:
+            yield
+        finally:
+            self.caller = before
+
+    def fetch(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of SQLite's own SQL.
+
+        Raises:
+            SqlError: What SQLite refused, in Postgres' words.
+        """
+        with self._told():
+            self._steps = 0
+            return self._connection.execute(sql, [_bound(value) for value in params]).fetchall()
+
+    def expression(self, sql: str, table: str) -> str:
+        """A condition on rows of a table, for SQLite.
+
+        Raises:
+            SqlError: It is none, or does not fit the table.
+        """
+        translated = dialect.condition(sql, self.schema)
+        self.fetch(f"SELECT 1 FROM {quoted(table)} WHERE {translated} LIMIT 0")  # noqa: S608 - the project's own SQL
+        return translated
+
+    # ---------------------------------------------------------------- what there is
+
+    def relations(self, kind: str = "table") -> list[str]:
+        """Names of the tables, or of the views (`kind="view"`), in order."""
+        rows = self.fetch(
+            "SELECT name FROM sqlite_master WHERE type = ? AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name",
+            [kind],
+        )
+        return [row[0] for row in rows]
+
+    def columns(self, name: str) -> list[Column]:
+        """Columns of a table or view; none when there is no such relation."""
+        return [
+            Column(name=row[1], declared=row[2].lower(), nullable=not row[3], default=row[4], key=row[5])
+            for row in self.fetch(f"PRAGMA table_info({quoted(name)})")
+        ]
+
+    def size(self) -> int:
+        """Bytes that the database takes."""
+        return int(self.fetch("PRAGMA page_count")[0][0] * self.fetch("PRAGMA page_size")[0][0])
+
+    def report(self) -> dict[str, Any]:
+        """The schema report of the gateway."""
+        return {"schema": self.schema, "tables": [self._table(name) for name in self.relations()]}
+
+    def _table(self, name: str) -> dict[str, Any]:
+        columns = self.columns(name)
+        return {
+            "name": name,
+            "columns": [
+                {
+                    "name": column.name,
+                    "type": _long(column),
+                    "nullable": column.nullable,
+                    "default_value": _default(column.default),
+                }
+                for column in columns
+            ],
+            "constraints": list(self._constraints(name, columns)),
+            "rls_enabled": name in self.secured,
+            "policies": [
+                {
+                    "name": policy.name,
+                    "command": policy.command,
+                    "using_expression": policy.using and _told(policy.using),
+                    "check_expression": policy.check and _told(policy.check),
+                }
+                for policy in self.policies.get(name, {}).values()
+            ],
+        }
+
+    def _constraints(self, table: str, columns: Sequence[Column]) -> Iterator[dict[str, str]]:
+        key = [column.name for column in sorted(columns, key=lambda column: column.key) if column.key]
+        if key:
+            told = f"PRIMARY KEY ({', '.join(key)})"
+            yield {"name": f"{table}_pkey", "type": "PRIMARY KEY", "definition": told}
+        for index in self.fetch(f"PRAGMA index_list({quoted(table)})"):
+            names = [row[2] for row in self.fetch(f"PRAGMA index_info({quoted(index[1])})")]
+            if index[2] and index[3] != "pk":
+                name = f"{table}_{'_'.join(names)}_key" if index[3] == "u" else index[1]
+                yield {"name": name, "type": "UNIQUE", "definition": f"UNIQUE ({', '.join(names)})"}
+        foreign: dict[int, list[tuple[Any, ...]]] = {}
+        for row in self.fetch(f"PRAGMA foreign_key_list({quoted(table)})"):
+            foreign.setdefault(row[0], []).append(row)
+        for rows in foreign.values():
+            mine, theirs = ", ".join(row[3] for row in rows), ", ".join(row[4] or "id" for row in rows)
+            deleted = f" ON DELETE {rows[0][6]}" if rows[0][6] != "NO ACTION" else ""
+            told = f"FOREIGN KEY ({mine}) REFERENCES {rows[0][2]}({theirs}){deleted}"
+            name = f"{table}_{'_'.join(row[3] for row in rows)}_fkey"
+            yield {"name": name, "type": "FOREIGN KEY", "definition": told}
+
+    # ---------------------------------------------------------------- one statement
+
+    def _one(self, statement: Statement, params: list[Any]) -> Outcome:
+        self._note(statement)
+        count: int | None = None
+        if statement.command == "alter table":
+            self._unwatch()
+        for text in statement.sql:
+            kinds = self._kinds(text, statement) if statement.returns else []
+            self._steps = 0
+            cursor = self._connection.execute(self._constant_default(text), _for_statement(text, params))
+            rows = cursor.fetchall()
+            if statement.command in ("insert", "update", "delete"):
+                count = max(cursor.rowcount, 0) if not statement.returns else len(rows)
+            if statement.returns:
+                return self._answer(statement, cursor.description, rows, kinds)
+        if statement.command in ("create table", "alter table", "drop table"):
+            self._watch()
+        if statement.command == "create policy" and statement.policy:
+            self._try_policy(statement.policy)
+        return Outcome(command=statement.command, row_count=count)
+
+    def _answer(
+        self, statement: Statement, description: Any, rows: Sequence[tuple[Any, ...]], kinds: Sequence[str | None]
+    ) -> Outcome:
+        names = [column[0] for column in description]
+        known = [kind or _guessed(row[at] for row in rows) for at, kind in enumerate(kinds)]
+        return Outcome(
+            command=statement.command,
+            rows=[
+                {
+                    # what a writing statement returns has not been through the triggers yet
+                    name: to_json(kind, stored(kind, value) if kind and statement.table else value)
+                    for name, kind, value in zip(names, known, row, strict=True)
+                }
+                for row in rows
+            ],
+            row_count=len(rows),
+            fields=[{"name": name, "type": kind or "text"} for name, kind in zip(names, known, strict=True)],
+        )
+
+    def _kinds(self, text: str, statement: Statement) -> list[str | None]:
+        """Types of what a statement returns: those of the columns, of casts and of well-known functions."""
+        if statement.command == "select":
+            # a view knows from which column each of its own comes
+            self._connection.execute(f"CREATE TEMP VIEW pg_shape AS {re.sub(r'[?][0-9]+', 'NULL', text)}")
+            shape = [row[2] for row in self._connection.execute("PRAGMA temp.table_info(pg_shape)")]
+            self._connection.execute("DROP VIEW temp.pg_shape")
+        else:
+            own = {column.name: column.declared for column in self.columns(statement.table or "")}
+            return [
+                told
+                for kind, name in statement.names
+                for told in (
+                    [_known(declared) for declared in own.values()]
+                    if kind == "*"
+                    else [kind or _known(own.get(name or "", ""))]
+                )
+            ]
+        hints: Sequence[str | None] = [kind for kind, _ in statement.names]
+        if len(hints) != len(shape) or "*" in hints:
+            hints = [None] * len(shape)
+        return [hint or _known(declared) for hint, declared in zip(hints, shape, strict=True)]
+
+    def _constant_default(self, text: str) -> str:
+        """SQLite adds columns with constant defaults only, so the constant is found out first."""
+        if not text.startswith("ALTER TABLE") or " ADD COLUMN " not in text:
+            return text
+        found = re.search(r"DEFAULT (\(.*\))", text)
+        if found is None:
+            return text
+        if re.search(r"\b(now|nextval|gen_random_uuid|auth_uid|pg_random)\(", found[1]):
+            raise SqlError("the sandbox's database adds no column whose default changes", "0A000")
+        value = self._connection.execute(f"SELECT {found[1]}").fetchone()[0]
+        constant = literal(value) if isinstance(value, str) else "NULL" if value is None else str(value)
+        return text.replace(found[0], f"DEFAULT {constant}")
+
+    def _note(self, statement: Statement) -> None:
+        """What the sandbox itself keeps."""
+        table = statement.table or ""
+        if statement.command in ("create policy", "drop policy") and not self.columns(table):
+            raise SqlError(f'relation "{table}" does not exist', "42P01")
+        if statement.policy:
+            if statement.policy.name in self.policies.get(table, {}):
+                raise SqlError(f'policy "{statement.policy.name}" for table "{table}" already exists', "42710")
+            self.policies.setdefault(table, {})[statement.policy.name] = statement.policy
+        if statement.function:
+            self.functions[statement.function.name] = statement.function
+        if statement.command == "drop policy":
+            self.policies.get(table, {}).pop(statement.dropped or "", None)
+        if statement.command == "drop function":
+            self.functions.pop(statement.dropped or "", None)
+        if statement.command == "drop table":
+            self.policies.pop(table, None)
+            self.secured.discard(table)
+        if statement.secured is not None:
+            (self.secured.add if statement.secured else self.secured.discard)(table)
+
+    def _try_policy(self, policy: Policy) -> None:
+        for told in (policy.using, policy.check):
+            if told:
+                self.fetch(f"SELECT 1 FROM {quoted(policy.table)} WHERE {told} LIMIT 0")  # noqa: S608 - as above
+
+    def _boundary(self, command: str) -> None:
+        if command != "begin":
+            self._connection.execute(command)
+            self._connection.execute("BEGIN")
+
+    def _known(self) -> tuple[dict[str, dict[str, Policy]], set[str], dict[str, Function]]:
+        return {name: dict(of) for name, of in self.policies.items()}, set(self.secured), dict(self.functions)
+
+    def _watch(self) -> None:
+        """Triggers that refuse what a type does not take, and bring the rest into the form of the type."""
+        self._unwatch()
+        for table in self.relations():
+            wanted = [
+                (
+                    quoted(column.name),
+                    f"pg_in({literal(column.kind)}, NEW.{quoted(column.name)}, {column.limit or 'NULL'})",
+                )
+                for column in self.columns(table)
+                if column.kind
+            ]
+            if not wanted:
+                continue
+            different = " OR ".join(f"NEW.{name} IS NOT {value}" for name, value in wanted)
+            sets = ", ".join(f"{name} = {value}" for name, value in wanted)
+            for event in ("INSERT", "UPDATE"):
+                head = f"CREATE TRIGGER {quoted(f'pg_{event}_{table}')} AFTER {event} ON {quoted(table)}"
+                body = f"UPDATE {quoted(table)} SET {sets} WHERE rowid = NEW.rowid;"  # noqa: S608 - names are quoted
+                self._connection.execute(f"{head} WHEN {different} BEGIN {body} END")
+
+    def _unwatch(self) -> None:
+        for name in self.relations("trigger"):
+            self._connection.execute(f"DROP TRIGGER {quoted(name)}")
+
+    # ---------------------------------------------------------------- Postgres' functions and words
+
+    def _teach(self) -> None:
+        """Give SQLite the functions of Postgres. They know the database weakly, or it would never be closed."""
+        me = weakref.proxy(self)
+
+        def teach(name: str, arguments: int, body: Callable[..., Any], *, pure: bool = True) -> None:
+            self._connection.create_function(name, arguments, _Body(weakref.ref(self), body), deterministic=pure)
+
+        teach("now", 0, me.now, pure=False)
+        teach("gen_random_uuid", 0, me.random_uuid, pure=False)
+        teach("pg_random", 0, self._random.random, pure=False)
+        teach("nextval", 1, me.next_value, pure=False)
+        teach("auth_uid", 0, lambda: me.caller.user_id, pure=False)
+        teach("auth_role", 0, lambda: me.caller.role, pure=False)
+        teach("pg_in", 3, stored)
+        teach("pg_items", 1, _items)
+        teach("pg_cast", 2, _cast)
+        teach("pg_cast", 3, _cast)
+        teach("pg_shift", 3, shifted)
+        teach("like", 2, partial(_like, flags=0))
+        teach("glob", 2, partial(_like, flags=re.IGNORECASE))
+        teach("regexp", 2, partial(_matches, flags=0))
+        teach("match", 2, partial(_matches, flags=re.IGNORECASE))
+        teach("concat", -1, lambda *parts: "".join(str(part) for part in parts if part is not None))
+        teach("date_trunc", 2, _truncated)
+        teach("split_part", 3, _part)
+        self._connection.create_aggregate("bool_and", 1, cast("Any", _All))
+        self._connection.create_aggregate("bool_or", 1, cast("Any", _Any))
+        self._connection.create_aggregate("string_agg", 2, cast("Any", _Joined))
+
+    def now(self) -> str:
+        """The time of the sandbox's clock, as it is stored."""
+        return self._clock.utcnow().isoformat(timespec="microseconds")
+
+    def random_uuid(self) -> str:
+        """A uuid; the same one after the other in every run."""
+        digits = f"{self._random.getrandbits(128):032x}"
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+    def next_value(self, sequence: str) -> int:
+        """The next number of a sequence."""
+        self._sequences[sequence] += 1
+        return self._sequences[sequence]
+
+    @contextmanager
+    def _told(self) -> Generator[None]:
+        """SQLite's refusals in Postgres' words."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            failure, self._failure = self._failure, None
+            raise failure or _in_words(str(error)) from None
+        except (sqlite3.Warning, OverflowError, ValueError) as error:
+            raise SqlError(str(error), "22003") from None
+
+
+@attrs.frozen
+class _Patience:
+    """Ends a statement that runs for too long."""
+
+    database: weakref.ref[Database]
+
+    def __call__(self) -> int:
+        database = self.database()
+        if database is None:
+            return 1
+        database._steps += 1
+        if database._steps > _PATIENCE:
+            database._failure = SqlError("canceling statement due to statement timeout", "57014")
+            return 1
+        return 0
+
+
+@attrs.frozen
+class _Body:
+    """A function for SQLite whose refusal is kept: SQLite itself only says that a function failed."""
+
+    database: weakref.ref[Database]
+    body: Callable[..., Any]
+
+    def __call__(self, *arguments: Any) -> Any:
+        try:
+            return self.body(*arguments)
+        except SqlError as error:
+            if (database := self.database()) is not None:
+                database._failure = error
+            raise
+
+
+class _All:
+    def __init__(self) -> None:
+        self.value: bool | None = None
+
+    def step(self, value: Any) -> None:
+        if value is not None:
+            self.value = bool(value) and self.value is not False
+
+    def finalize(self) -> int | None:
+        return None if self.value is None else int(self.value)
+
+
+class _Any(_All):
+    def step(self, value: Any) -> None:
+        if value is not None:
+            self.value = bool(value) or bool(self.value)
+
+
+class _Joined:
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.sign = ""
+
+    def step(self, value: Any, sign: Any) -> None:
+        if value is not None:
+            self.parts.append(str(value))
+            self.sign = str(sign or "")
+
+    def finalize(self) -> str | None:
+        return self.sign.join(self.parts) if self.parts else None
+
+
+def _cast(value: Any, kind: str, limit: int | None = None) -> Any:
+    if isinstance(value, str) and kind in ("text", "varchar", "bpchar"):
+        return value if limit is None else value[:limit]
+    return stored(kind, value)
+
+
+def _like(pattern: Any, text: Any, flags: int) -> bool | None:
+    if pattern is None or text is None:
+        return None
+    parts = re.split(r"(\\.|%|_)", str(pattern))
+    expression = "".join(
+        {"%": ".*", "_": "."}.get(part) or re.escape(part.removeprefix("\\") or part) for part in parts
+    )
+    return re.fullmatch(expression, str(text), flags | re.DOTALL) is not None
+
+
+def _matches(pattern: Any, text: Any, flags: int) -> bool | None:
+    if pattern is None or text is None:
+        return None
+    try:
+        return re.search(str(pattern), str(text), flags) is not None
+    except re.error as error:
+        raise SqlError(f"invalid regular expression: {error}", "2201B") from None
+
+
+def _items(array: Any) -> Any:
+    """An array as JSON; Postgres writes it in braces."""
+    return stored("_text", array) if isinstance(array, str) and array.startswith("{") else array
+
+
+def _part(text: Any, sign: str, at: int) -> str:
+    return [*str(text).split(sign), *[""] * at][at - 1]
+
+
+_TRUNCATED = {"year": 4, "month": 7, "day": 10, "hour": 13, "minute": 16, "second": 19}
+
+
+def _truncated(unit: str, moment: Any) -> str | None:
+    if moment is None:
+        return None
+    if unit not in _TRUNCATED:
+        raise SqlError(f'unit "{unit}" not recognized', "22023")
+    return (
+        str(stored("timestamptz", moment))[: _TRUNCATED[unit]]
+        + "0000-01-01T00:00:00.000000+00:00"[_TRUNCATED[unit] :]
+    )
+
+
+def _bound(value: Any) -> Any:
+    return compact(value) if isinstance(value, (dict, list)) else value
+
+
+def _for_statement(text: str, params: Sequence[Any]) -> Sequence[Any]:
+    """The values that a statement uses; too many are an error for Postgres too.
+
+    Raises:
+        SqlError: There are fewer or more.
+    """
+    needed = max((int(number) for number in re.findall(r"[?]([0-9]+)", _without_texts(text))), default=0)
+    if needed != len(params):
+        told = f"bind message supplies {len(params)} parameters, but prepared statement requires {needed}"
+        raise SqlError(told, "08P01")
+    return params
+
+
+def _without_texts(text: str) -> str:
+    return re.sub(r"'(?:[^']|'')*'|`(?:[^`]|``)*`", "", text)
+
+
+def _known(declared: str) -> str | None:
+    if declared.upper() in ("", "NUM", "INT", "REAL", "TEXT", "BLOB"):  # what newer SQLite says of expressions
+        return None
+    try:
+        return canonical(declared.lower())
+    except SqlError:
+        return None
+
+
+def _guessed(values: Iterator[Any]) -> str | None:
+    first = next((value for value in values if value is not None), None)
+    match first:
+        case int():
+            return "int4" if -(2**31) <= first < 2**31 else "int8"
+        case float():
+            return "float8"
+        case str():
+            return "text"
+        case _:
+            return None
+
+
+def _long(column: Column) -> str:
+    kind = column.kind or "text"
+    if kind.startswith("_"):
+        return f"{LONG_NAMES.get(kind[1:], kind[1:])}[]"
+    return LONG_NAMES.get(kind, kind)
+
+
+def _default(text: str | None) -> str | None:
+    if text is None:
+        return None
+    return re.sub(r"pg_cast\((.*), '(\w+)'\)", r"\1::\2", _told(text))
+
+
+def _told(condition: str) -> str:
+    """A condition as Postgres would write it."""
+    return condition.replace("auth_uid()", "auth.uid()").replace("auth_role()", "auth.role()").replace("`", '"')
+
+
+_WORDS: tuple[tuple[str, str, str], ...] = (
+    (r'near "(.*)": syntax error', r'syntax error at or near "\1"', "42601"),
+    (r"incomplete input", "syntax error at end of input", "42601"),
+    (r'unrecognized token: "(.*)"', r'syntax error at or near "\1"', "42601"),
+    (r"no such (?:table|view): (?:main\.|temp\.)?(.*)", r'relation "\1" does not exist', "42P01"),
+    (r"no such index: (.*)", r'index "\1" does not exist', "42704"),
+    (r'no such column: "?([^"]*)"?', r'column "\1" does not exist', "42703"),
+    (r"table (\S+) has no column named (.*)", r'column "\2" of relation "\1" does not exist', "42703"),
+    (r"ambiguous column name: (.*)", r'column reference "\1" is ambiguous', "42702"),
+    (r'(?:table|view|index) "?([^" ]+)"? already exists', r'relation "\1" already exists', "42P07"),
+    (r"duplicate column name: (.*)", r'column "\1" specified more than once', "42701"),
+    (r"no such function: (.*)", r"function \1 does not exist", "42883"),
+    (r"wrong number of arguments to function (\w+)\(\)", r"function \1 does not exist", "42883"),
+    (
+        r"NOT NULL constraint failed: ([^.]+)\.(.+)",
+        r'null value in column "\2" of relation "\1" violates not-null constraint',
+        "23502",
+    ),
+    (r"CHECK constraint failed: (.*)", r'new row violates check constraint "\1"', "23514"),
+    (r"FOREIGN KEY constraint failed", "insert, update or delete violates foreign key constraint", "23503"),
+    (
+        r"\d+ values for \d+ columns|table \S+ has \d+ columns but \d+ values were supplied",
+        "INSERT has another number of expressions than target columns",
+        "42601",
+    ),
+    (r"misuse of aggregate.*", "aggregate functions are not allowed here", "42803"),
+)
+
+
+def _in_words(message: str) -> SqlError:
+    message = message.replace("`", "")
+    unique = re.fullmatch(r"UNIQUE constraint failed: (.*)", message)
+    if unique:
+        columns = [part.strip().split(".")[-1] for part in unique[1].split(",")]
+        table = unique[1].split(".")[0]
+        name = f"{table}_pkey" if columns == ["id"] else f"{table}_{'_'.join(columns)}_key"
+        return SqlError(f'duplicate key value violates unique constraint "{name}"', "23505")
+    for pattern, words, state in _WORDS:
+        if found := re.fullmatch(pattern, message):
+            return SqlError(found.expand(words), state)
+    return SqlError(message, "XX000")

@@ -1,0 +1,273 @@
+"""Any client of httpx pays, over a real server: what is sent, what comes back, and what breaks when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from support.run402_wallet import ADDRESS
+from support.scripted_http import Reply
+from support.server import Answer, Half, Reset, Server, closed_port
+from support.x402_till import SET, TRANSACTION, Till, challenge, coded, payer, settled, wallet
+from tollkit.run402.errors import PaymentNotMadeError, PaymentUncertainError
+from tollkit.run402.payments import MemoryJournal, SpendingPolicy, X402Payer
+from tollkit_api.run402.v1_57.api.tier import tier_set
+from tollkit_api.runtime.client import Client
+
+
+class BlockingHttp:
+    """`httpx.Client`."""
+
+    name = "blocking"
+
+    def __init__(self, paying: X402Payer, **settings: Any) -> None:
+        transport = paying.transport(allow_insecure_http=settings.pop("insecure", True))
+        self.client = httpx.Client(transport=transport, **settings)
+
+    def request(self, method: str, url: str, **told: Any) -> httpx.Response:
+        return self.client.request(method, url, **told)
+
+    def streamed(self, url: str) -> tuple[httpx.Response, bytes]:
+        with self.client.stream("POST", url) as response:
+            return response, b"".join(response.iter_bytes())
+
+    def sent(self, url: str, times: int) -> list[httpx.Response]:
+        request = self.client.build_request("POST", url)
+        return [self.client.send(request) for _ in range(times)]
+
+    def body(self, pieces: list[bytes]) -> Iterator[bytes]:
+        yield from pieces
+
+    def close(self) -> None:
+        self.client.close()
+
+
+class AsyncHttp:
+    """`httpx.AsyncClient`."""
+
+    name = "async"
+
+    def __init__(self, paying: X402Payer, **settings: Any) -> None:
+        transport = paying.async_transport(allow_insecure_http=settings.pop("insecure", True))
+        self.client = httpx.AsyncClient(transport=transport, **settings)
+        self.runner = asyncio.Runner()
+
+    def request(self, method: str, url: str, **told: Any) -> httpx.Response:
+        return self.runner.run(self.client.request(method, url, **told))
+
+    def streamed(self, url: str) -> tuple[httpx.Response, bytes]:
+        async def go() -> tuple[httpx.Response, bytes]:
+            async with self.client.stream("POST", url) as response:
+                return response, b"".join([piece async for piece in response.aiter_bytes()])
+
+        return self.runner.run(go())
+
+    def sent(self, url: str, times: int) -> list[httpx.Response]:
+        async def go() -> list[httpx.Response]:
+            request = self.client.build_request("POST", url)
+            return [await self.client.send(request) for _ in range(times)]
+
+        return self.runner.run(go())
+
+    async def body(self, pieces: list[bytes]) -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    def close(self) -> None:
+        self.runner.run(self.client.aclose())
+        self.runner.close()
+
+
+@pytest.fixture(params=[BlockingHttp, AsyncHttp], ids=lambda kind: kind.name)
+def http(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Makes clients."""
+    opened: list[Any] = []
+
+    def make(paying: X402Payer, **settings: Any) -> Any:
+        opened.append(request.param(paying, **settings))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_request_is_paid_once_and_the_answer_tells(http: Any, version: int) -> None:
+    till = Till(challenge(version=version))
+    paying = payer()
+    with Server(default=till.step) as server:
+        response = http(paying, headers={"x-own": "1"}).request(
+            "POST", f"{server.url}/a?b=c", json={"d": "é"}, headers={"accept": "x/y"}
+        )
+        first, second = server.seen
+    assert (response.status_code, response.json()) == (200, SET)
+    assert response.request.headers.get("payment-signature") is None
+    record = response.extensions["x402"]
+    assert (record.state, record.transaction, record.payer) == ("settled", TRANSACTION, ADDRESS)
+    assert (record.settlement.transaction, record.url) == (TRANSACTION, f"{server.url}/a")
+    assert record.proof.value not in repr(response.extensions)
+    assert [kept.nonce for kept in paying.journal.payments()] == [record.nonce]
+    assert (first.target, first.body) == (second.target, second.body) == ("/a?b=c", '{"d":"é"}'.encode())
+    added = {name for name, _ in second.fields} - {name for name, _ in first.fields}
+    assert {name.lower() for name in added} == {"payment-signature" if version == 2 else "x-payment"}
+    assert [value for name, value in second.fields if name.lower() == "x-own"] == ["1"]
+
+
+def test_what_costs_nothing_goes_through_as_it_is(http: Any) -> None:
+    with Server(Answer(204), Answer.json({"no": "challenge"}, 402), default=Answer(200, b"x" * 9)) as server:
+        client = http(payer())
+        free = client.request("GET", server.url)
+        assert (free.status_code, "x402" in free.extensions) == (204, False)
+        assert client.request("GET", server.url).json() == {"no": "challenge"}
+        assert client.streamed(server.url)[1] == b"x" * 9
+        assert len(server.seen) == 3
+
+
+def test_a_body_that_is_made_while_it_is_sent(http: Any) -> None:
+    till = Till()
+    with Server(default=till.step) as server:
+        client = http(payer())
+        response = client.request(
+            "POST", server.url, content=client.body([b"a", b"b"]), headers={"content-length": "2"}
+        )
+    assert (response.status_code, till.bodies) == (200, [b"ab", b"ab"])
+
+
+def test_an_answer_that_is_streamed(http: Any) -> None:
+    with Server(default=Till(then=[settled({"long": "x" * 100_000})]).step) as server:
+        response, body = http(payer()).streamed(server.url)
+    assert (len(body), response.extensions["x402"].state) == (100_012, "settled")
+
+
+@pytest.mark.parametrize("rail", [None, "mpp"])
+def test_the_local_wallet_pays_when_none_is_told(http: Any, rail: str | None) -> None:
+    from tollkit.run402.local import LocalCredentials
+
+    found = wallet(rail=rail).read_allowance()
+    assert found is not None
+    LocalCredentials().save_allowance(found)
+    with Server(default=Till().step) as server:
+        client = http(X402Payer())
+        if rail is None:
+            assert client.request("POST", server.url).extensions["x402"].payer == ADDRESS
+        else:
+            with pytest.raises(PaymentNotMadeError, match="mpp"):
+                client.request("POST", server.url)
+
+
+def test_without_a_wallet_the_402_comes_back(http: Any) -> None:
+    with Server(default=Till().step) as server:
+        assert http(X402Payer(journal=MemoryJournal())).request("POST", server.url).status_code == 402
+        assert len(server.seen) == 1
+
+
+def test_credentials_of_ones_own(http: Any) -> None:
+    with Server(default=Till().step) as server:
+        paying = X402Payer(credentials=wallet(), journal=MemoryJournal())
+        assert http(paying).request("POST", server.url).extensions["x402"].state == "settled"
+
+
+def test_plain_http_is_not_paid_unless_told(http: Any) -> None:
+    with Server(default=Till().step) as server:
+        with pytest.raises(PaymentNotMadeError, match="plain http"):
+            http(payer(), insecure=False).request("POST", server.url)
+        assert len(server.seen) == 1
+
+
+def test_the_policy_holds(http: Any) -> None:
+    with Server(default=Till().step) as server:
+        with pytest.raises(PaymentNotMadeError, match="payee"):
+            http(payer(policy=SpendingPolicy(recipients=[ADDRESS]))).request("POST", server.url)
+        assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("broken", [Reset(), Half(), Half(Answer.json({"no": "settlement" * 1000}))])
+def test_a_connection_that_breaks_after_the_payment(http: Any, broken: Any) -> None:
+    paying = payer()
+    with Server(default=Till(then=[broken]).step) as server:
+        with pytest.raises(PaymentUncertainError) as caught:
+            http(paying).request("GET", server.url)
+        assert len(server.seen) == 2
+    error = caught.value
+    assert (error.payment.state, error.safe_to_retry) == ("uncertain", False)
+    assert error.proof is not None
+    assert [(kept.nonce, kept.state) for kept in paying.journal.payments()] == [(error.payment.nonce, "uncertain")]
+
+
+def test_an_answer_that_breaks_after_it_told_of_the_settlement(http: Any) -> None:
+    whole = settled({"long": "x" * 10_000})
+    paying = payer()
+    with (
+        Server(default=Till(then=[Half(Answer(200, whole.content, dict(whole.headers)))]).step) as server,
+        pytest.raises(PaymentUncertainError, match=TRANSACTION) as caught,
+    ):
+        http(paying).request("GET", server.url)
+    assert caught.value.payment.state == "settled"
+    assert [kept.state for kept in paying.journal.payments()] == ["settled"]
+
+
+def test_a_connection_that_breaks_before_is_the_clients_own_error(http: Any) -> None:
+    client = http(payer())
+    with pytest.raises(httpx.ConnectError):
+        client.request("GET", f"http://127.0.0.1:{closed_port()}")
+    with Server(Reset()) as server, pytest.raises(httpx.HTTPError):
+        client.request("GET", server.url)
+
+
+@pytest.mark.parametrize("status", [402, 500])
+def test_errors_after_the_payment_come_back_with_it(http: Any, status: int) -> None:
+    with Server(default=Till(then=[Reply.json({"e": 1}, status)]).step) as server:
+        response = http(payer()).request("GET", server.url)
+        assert len(server.seen) == 2
+    assert (response.status_code, response.json()) == (status, {"e": 1})
+    assert response.extensions["x402"].state == ("refused" if status == 402 else "uncertain")
+
+
+def test_a_redirect_is_not_paid_for_again(http: Any) -> None:
+    """One call, one payment: where a paid answer leads to may ask for as much as it likes."""
+    till = Till(then=[Reply(307, {"location": "/elsewhere"}), settled()])
+    with Server(default=till.step) as server:
+        response = http(payer(), follow_redirects=True).request("POST", server.url)
+        assert [seen.target for seen in server.seen] == ["/", "/", "/elsewhere"]
+        assert "payment-signature" not in server.seen[2].headers
+    assert (response.status_code, len(till.payments)) == (402, 1)
+
+
+def test_the_same_request_is_paid_for_once(http: Any) -> None:
+    till = Till()
+    with Server(default=till.step) as server:
+        assert [one.status_code for one in http(payer()).sent(server.url, 2)] == [200, 402]
+    assert len(till.payments) == 1
+
+
+def test_generated_functions_over_the_plain_client(http: Any) -> None:
+    with Server(default=Till().step) as server:
+        made = http(payer(), base_url=server.url)
+        if made.name == "blocking":
+            client = Client(base_url=server.url).set_httpx_client(made.client)
+            answer = tier_set.sync_detailed("hobby", body={}, client=client)
+        else:
+            client = Client(base_url=server.url).set_async_httpx_client(made.client)
+            answer = made.runner.run(tier_set.asyncio_detailed("hobby", body={}, client=client))
+    assert (answer.status_code, answer.parsed.action) == (200, "upgrade")
+
+
+def test_only_some_addresses() -> None:
+    with Server(default=Till().step) as one, Server(default=Till().step) as other:
+        mounts = {one.url: payer().transport(httpx.HTTPTransport(), allow_insecure_http=True)}
+        with httpx.Client(mounts=mounts) as client:
+            assert client.get(one.url).status_code == 200
+            assert client.get(other.url).status_code == 402
+
+
+def test_malformed_challenges_come_back_as_they_are(http: Any) -> None:
+    odd = [coded(5), coded({"x402Version": 2}), "%%%", coded({"x402Version": 3, "accepts": []}), "é", ""]
+    answers = [Answer(402, b"[" * 50_000, {"payment-required": value}) for value in odd]
+    with Server(*answers) as server:
+        client = http(payer())
+        assert {client.request("GET", server.url).status_code for _ in odd} == {402}

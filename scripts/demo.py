@@ -5,13 +5,22 @@ Every line is a call of the public client over real HTTP; nothing leaves this ma
 
 from __future__ import annotations
 
+import os
+import re
 import sys
+import tempfile
 from decimal import Decimal
+from pathlib import Path
 
-from tollkit import PymtHouse, Tokenite, TokeniteAdmin
+import httpx
+
+from tollkit import PymtHouse, Run402, Tokenite, TokeniteAdmin
 from tollkit.oidc import DeviceAuthorization
 from tollkit.pymthouse import ManifestCache
 from tollkit.pymthouse.usage import get_utc_calendar_month_iso_bounds
+from tollkit.run402 import PaymentRequired
+from tollkit.run402.deploy.files import file_set_from_dir
+from tollkit.run402.payments import SqliteJournal
 from tollkit.sandbox import Person, Sandbox
 from tollkit.tokenite import CallbackSuccess, FundingNeeded, ProxyError, parse_callback
 
@@ -120,12 +129,85 @@ def tokenite(sandbox: Sandbox) -> None:
         step("operator looks at spending", f"{app.name}: {costs} USD")
 
 
+def run402(sandbox: Sandbox, folder: Path) -> None:
+    """A program that makes itself a wallet, a project, and all that runs on it."""
+    place = sandbox.run402
+    print(f"\n{BOLD}Run402{RESET} {DIM}a backend that programs pay for, here at {place.api_base}{RESET}\n")
+    # keys, wallet and payments of this tour: never those of the person who looks at it
+    os.environ.update(place.env(), RUN402_CONFIG_DIR=str(folder / "config"))
+    os.environ.pop("RUN402_ALLOWANCE_PATH", None)
+    with Run402(allow_insecure_http=True) as client:
+        step("wallet created", client.allowance.create().address)
+        funds = client.allowance.faucet()
+        step("test money", f"{funds.amount} {funds.token} on {funds.network}, from the faucet")
+
+        with Run402(allow_insecure_http=True, payments=False) as careful:
+            try:
+                careful.projects.provision(name="notes")
+            except PaymentRequired as asked:
+                step("asked without paying", f"{asked.status} {asked.code}")
+        made = client.projects.provision(name="notes")
+        (paid,) = SqliteJournal().payments()
+        step("paid, and provisioned", f"{made.project_id} for {paid.amount / 1_000_000:.2f} USDC to {paid.payee}")
+        step("payment settled", f"{paid.state} by transaction {(paid.transaction or '')[:18]}...")
+
+        project = client.project()
+        project.projects.sql(
+            "CREATE TABLE notes (id serial PRIMARY KEY, title text NOT NULL, done boolean DEFAULT false)"
+        )
+        step("table created", "notes")
+        added = "INSERT INTO notes (title) VALUES ($1), ($2)"
+        step("rows inserted", f"{project.projects.sql(added, ['buy milk', 'call Ada']).row_count}")
+        rows = project.projects.sql("SELECT id, title FROM notes ORDER BY id").rows or []
+        step("rows selected", f"{rows[0]}, {rows[1]}")
+        project.projects.apply_expose(
+            {
+                "version": "1",
+                "tables": [{"name": "notes", "expose": True, "policy": "public_read_authenticated_write"}],
+            }
+        )
+        found = project.projects.rest("notes", {"select": "title", "title": "like.*Ada*"})
+        step("exposed, read over REST", f"with the anon key: {found}")
+
+        box = project.email.create_mailbox("notes")
+        sent = project.email.send(to="ada@example.com", subject="Your notes", html="<p>Two of them.</p>")
+        step("mail sent", f"{box.address} to {sent.to}: {sent.status}")
+        place.mail.receive(box.mailbox_id, sender="ada@example.com", text="Thanks!", in_reply_to=sent.message_id)
+        (reply,) = project.email.get(sent.message_id).replies or []
+        step("answer read", f"{reply.from_} says {reply.body!r}")
+
+        project.secrets.set("GREETING", "hello")
+        step("secret set", ", ".join(secret.key for secret in project.secrets.list().secrets))
+        project.functions.deploy(name="greet", code="export default async (req) => Response.json({ok: true})")
+        place.functions.run_with(made.project_id, "greet", lambda call: {"hello": call.json["name"]})  # runs no Node
+        answer = project.functions.invoke("greet", body={"name": "Ada"})
+        step("function deployed, called", f"{answer.status} {answer.body}")
+
+        site = folder / "site"
+        site.mkdir()
+        (site / "index.html").write_text("<!doctype html><title>Notes of Ada</title><h1>Notes</h1>", encoding="utf-8")
+        (site / "style.css").write_text("h1 { color: teal }", encoding="utf-8")
+        deployed = project.deploy.apply({"site": {"replace": file_set_from_dir(site)}}, poll_interval=0.01)
+        step("site deployed", f"{deployed.release_id}, by operation {deployed.operation_id}")
+        address = place.deploys.site_address(made.project_id)
+        page = httpx.get(address).raise_for_status().text
+        title = re.search("<title>(.*)</title>", page)
+        step("site opened", f"{address} is {title[1] if title else None!r}")
+
+        mine = client.projects.list().projects
+        step("projects of the wallet", ", ".join(f"{one.name} ({one.id}, {one.tier})" for one in mine))
+        payments = list(SqliteJournal().payments())
+        total = sum(payment.amount for payment in payments) / 1_000_000
+        step("what was paid", f"{total:.2f} USDC in {len(payments)} payment, {place.wallet_balance(paid.payer)} left")
+
+
 def main() -> None:
     """Run the tour."""
-    with Sandbox() as sandbox:
+    with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
         sandbox.pymthouse.demo_data()
         pymthouse(sandbox)
         tokenite(sandbox)
+        run402(sandbox, Path(folder))
     print(f"\n{DIM}Next: the README's quick starts, or `tollkit sandbox` to have this server to yourself.{RESET}\n")
 
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -37,7 +38,7 @@ TWENTY = "<= 1.20 of bare httpx"
 
 def row(what: str, ours: str, peer: str, ratio: float | None, aim: str) -> None:
     """One line of the table."""
-    print(f"{what:<46} {ours:>14} {peer:>14} {'' if ratio is None else f'{ratio:.2f}':>7}  {aim}")
+    print(f"{what:<58} {ours:>14} {peer:>14} {'' if ratio is None else f'{ratio:.2f}':>7}  {aim}")
 
 
 @contextlib.contextmanager
@@ -192,6 +193,113 @@ def wallets() -> None:
                 ours, theirs = found[name]["ours"], found[name][peer]
                 title = {"bare": "bare coincurve, pycryptodome", "eth-account": "eth-account"}[peer]
                 row(f"Run402 {what}", f"{ours:.0f} us", f"{theirs:.0f} us", ours / theirs, title)
+
+
+WALLET = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+"""Of an account that everybody knows; the sandbox's projects are its."""
+
+
+class Gateway:
+    """The sandbox in a process of its own, with projects to deploy to.
+
+    Args:
+        latency: Seconds that each request takes on the way.
+    """
+
+    def __init__(self, latency: float = 0.0) -> None:
+        command = [sys.executable, str(ROOT / "scripts/bench/deploys.py"), "gateway", str(latency)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        told = self._read()
+        self.api_base: str = told["api_base"]
+        self._projects: list[list[str]] = told["projects"]
+
+    def _read(self) -> Any:
+        assert self._process.stdout
+        return json.loads(self._process.stdout.readline())
+
+    def cpu(self) -> float:
+        """CPU seconds that it has taken so far."""
+        assert self._process.stdin
+        self._process.stdin.write("cpu\n")
+        self._process.stdin.flush()
+        found: float = self._read()["cpu"]
+        return found
+
+    def project(self) -> list[str]:
+        """Id and key of a project that nothing was deployed to."""
+        return self._projects.pop()
+
+    def ship(self, client: str, project: list[str], folder: Path) -> dict[str, float]:
+        """Deploy a folder with a client in a process of its own; what that took."""
+        arguments = [self.api_base, *project, WALLET, str(folder)]
+        command = (
+            ["node", str(ROOT / "scripts/bench/deploy.mjs"), *arguments]
+            if client == "node"
+            else [sys.executable, str(ROOT / "scripts/bench/deploys.py"), "ship", *arguments, client]
+        )
+        before = self.cpu()
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        found: dict[str, float] = json.loads(done.stdout)
+        found["server"] = self.cpu() - before
+        return found
+
+    def __enter__(self) -> Gateway:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+def tree(folder: Path, files: int) -> Path:
+    """A site of that many small files, all different."""
+    for number in range(files):
+        path = folder / f"{number % 100:02}" / f"page-{number}.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"<h1>Page %d</h1>\n" % number * 40)
+    return folder
+
+
+def deploys() -> None:
+    """A site of many files, shipped by both clients and, one thing after the other, by a plain script of Node."""
+    for files, latency in ((10_000, 0.0), (1000, 0.01)):
+        way = f"{latency * 1000:.0f} ms a request" if latency else "no way to go"
+        with tempfile.TemporaryDirectory() as folder, Gateway(latency) as gateway:
+            site = tree(Path(folder), files)
+            node = gateway.ship("node", gateway.project(), site) if shutil.which("node") else None
+            for client in ("blocking", "async"):
+                project = gateway.project()
+                ours = gateway.ship(client, project, site)
+                title = f"deploy of {files:,} files, {way}, {client}"
+                compare(f"{title} (wall)", "seconds", "s", ours, node, "<= 0.50 of Node")
+                compare("  CPU of the client", "cpu", "s", ours, node, "")
+                compare("  CPU of the sandbox", "server", "s", ours, node, "")
+                compare("  peak memory", "peak_mib", "MiB", ours, node, f"{ours['extra_mib']:.0f} MiB for the deploy")
+                compare("  events told", "events", "", ours, node, "")
+                for number in range(3):
+                    (site / f"{number:02}" / f"page-{number}.html").write_text(f"changed by {client}")
+                again = gateway.ship(client, project, site)
+                row("  three files changed, again (wall)", f"{again['seconds']:.2f} s", "", None, "")
+
+
+def large_file() -> None:
+    """A file of 2 GiB, streamed."""
+    for client in ("blocking", "async"):
+        with tempfile.TemporaryDirectory() as folder, Gateway() as gateway:
+            with (Path(folder) / "large.bin").open("wb") as file:
+                file.truncate(2 << 30)
+            found = gateway.ship(client, gateway.project(), Path(folder))
+            title = f"deploy of one file of 2 GiB, {client} (wall)"
+            row(title, f"{found['seconds']:.1f} s", "", None, f"{found['extra_mib']:.0f} MiB of memory; < 64")
+
+
+def compare(what: str, name: str, unit: str, ours: dict[str, float], peer: dict[str, float] | None, aim: str) -> None:
+    """One row of a figure of both."""
+    told = [f"{side[name]:,.{1 if unit == 's' else 0}f} {unit}".strip() if side else "" for side in (ours, peer)]
+    row(what, told[0], told[1], ours[name] / peer[name] if peer else None, aim)
 
 
 def big_answer(rows: int) -> bytes:
@@ -400,11 +508,13 @@ def generation() -> None:
 
 def main() -> None:
     """Print the table."""
-    print(f"{'':<46} {'tollkit':>14} {'peer':>14} {'ratio':>7}  aim")
+    print(f"{'':<58} {'tollkit':>14} {'peer':>14} {'ratio':>7}  aim")
     imports()
     with fixed_server() as origin:
         per_call(origin)
     wallets()
+    deploys()
+    large_file()
     decode()
     sandbox()
     generation()

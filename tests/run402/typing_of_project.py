@@ -10,10 +10,13 @@ from tollkit.core.paging import AsyncPages, Pages
 from tollkit.core.raw import Raw
 from tollkit.run402 import AsyncRun402, AsyncRun402Project, ProjectKeys, Run402, Run402Project
 from tollkit.run402.client import Run402Flows
+from tollkit.run402.deploy.engine import DeployResult
+from tollkit.run402.deploy.operation import AsyncDeployOperation, DeployOperation
 from tollkit_api.run402.v1_57.models import (
     DeletedSubdomain,
     EmailSummary,
     GeneratedImage,
+    PlanDiff,
     RemovedDomain,
     SentEmail,
     SqlResult,
@@ -46,7 +49,12 @@ def blocking(client: Run402) -> None:
     assert_type(project.subdomains.delete("name"), DeletedSubdomain)
     assert_type(project.ai.generate_image(prompt="a cat"), GeneratedImage)
     takes_sql(project.projects.sql)
+    assert_type(project.deploy.start({"site": {}}), DeployOperation)
+    assert_type(project.deploy.start({}, max_uploads=2).result(), DeployResult)
+    assert_type(client.deploy.apply({"project": "prj_1"}), DeployResult)
+    assert_type(client.deploy.plan({"project": "prj_1"}).diff, PlanDiff)
 
+    project.deploy.start()  # type: ignore[call-arg]
     project.projects.sql()  # type: ignore[call-arg]
     project.projects.sql(1)  # type: ignore[arg-type]
     project.projects.get_usage("prj_1")  # type: ignore[call-arg]
@@ -57,6 +65,10 @@ def blocking(client: Run402) -> None:
 async def asynchronous(client: AsyncRun402) -> None:
     project = await client.project("prj_1")
     assert_type(project, AsyncRun402Project)
+    operation = await client.deploy.start({"project": "prj_1"})
+    assert_type(operation, AsyncDeployOperation)
+    assert_type(await operation.result(), DeployResult)
+    assert_type(await project.deploy.apply({}), DeployResult)
     assert_type(await client.project(), AsyncRun402Project)
     assert_type(await client.use_project("prj_1"), AsyncRun402Project)
 

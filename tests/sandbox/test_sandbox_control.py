@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import httpx
 import pytest
 from sandbox_caller import Caller
 
 from tollkit.sandbox import Sandbox
+from tollkit.sandbox.control import LEVERS
 
 
 class Remote:
@@ -116,3 +119,61 @@ def test_levers_are_neither_logged_nor_harmed(remote: Remote, sandbox: Sandbox) 
     remote.post("faults", {"kind": "status", "times": None})
     assert remote.get("requests") == []
     assert len(sandbox.requests) == 0
+
+
+def test_the_levers_of_run402(remote: Remote, sandbox: Sandbox) -> None:
+    project = remote.post("run402/seed_project", {"name": "shop"})
+    run402 = {"project_id": project["id"]}
+    told = remote.post("run402.data/run", {**run402, "sql": "select 1 as one"})
+    assert told["rows"] == [{"one": 1}]
+    remote.post("run402.functions/answer_with", {**run402, "name": "hello", "body": {"ok": True}, "status": 201})
+    key = {"Authorization": f"Bearer {project['service_key']}"}
+    api = sandbox.run402.api_base
+    assert remote.http.get(f"{api}/functions/v1/hello", headers={"apikey": project["service_key"]}).status_code == 404
+    box = remote.http.post(f"{api}/mailboxes/v1", headers=key, json={"slug": "shop", **run402}).json()["mailbox_id"]
+    remote.post("run402.mail/limit_sends", {"limit": 1})
+    mail = {"to": "ada@example.com", "subject": "Hi", "html": "<p>Hi</p>"}
+    sent = remote.http.post(f"{api}/mailboxes/v1/{box}/messages", headers=key, json=mail)
+    assert sent.status_code == 201
+    assert remote.http.post(f"{api}/mailboxes/v1/{box}/messages", headers=key, json=mail).status_code == 429
+    reply = {
+        "mailbox_id": box,
+        "sender": "ada@example.com",
+        "text": "Hello",
+        "in_reply_to": sent.json()["message_id"],
+    }
+    message, calls = remote.post("run402.mail/receive", reply)
+    assert (message["text"], message["raw"].partition("\r\n")[0], calls) == ("Hello", "From: ada@example.com", [])
+    assert remote.post("run402.mail/mark", {"message_id": sent.json()["message_id"], "status": "bounced"}) == []
+    assert [one["status"] for one in remote.post("run402.mail/messages")] == ["bounced", "received"]
+    remote.post("run402.functions/log", {**run402, "name": "hello", "message": "started"})
+    remote.post("run402.ai/set_pack", {**run402, "included_words": 1})
+    long = remote.http.post(f"{api}/ai/v1/translate", headers=key, json={"text": "two words", "to": "de"})
+    assert long.status_code == 402
+    remote.http.post(f"{api}/email/v1/domains", headers=key, json={"domain": "shop.example"})
+    remote.post("run402.names/activate", {"domain": "shop.example"})
+    assert remote.http.get(f"{api}/email/v1/domains", headers=key).json()["status"] == "verified"
+
+
+def test_each_lever_is_there(sandbox: Sandbox) -> None:
+    for area, levers in LEVERS.items():
+        for lever in levers:
+            assert callable(attrgetter(f"{area}.{lever}")(sandbox)), lever
+
+
+@pytest.mark.parametrize(
+    ("lever", "body", "told"),
+    [
+        ("run402.mail/receive", {"mailbox_id": "nope", "sender": "a@b.example"}, "no mailbox 'nope'"),
+        ("run402.data/run", {"project_id": "prj_nope", "sql": "select 1"}, "Project not found"),
+        ("run402.data/run", {"project_id": "PRJ", "sql": "selec"}, "prj_"),
+        ("run402.contracts/fail", {"call_id": "nope"}, "no contract call"),
+        ("run402.names/activate", {"domain": "nope"}, "no domain"),
+        ("run402.mail/routes", {}, "has no POST"),
+        ("run402/mail.receive", {}, "has no POST"),
+    ],
+)
+def test_levers_that_do_not_move(caller: Caller, lever: str, body: object, told: str) -> None:
+    answer = caller.http.post(f"/__sandbox__/{lever}", json=body)
+    assert answer.status_code == 400
+    assert told in answer.json()["error"]

@@ -89,10 +89,6 @@ class _Head:
     content: bytes = b""
 
 
-_PIECE = 1 << 18
-"""Bytes of a download that are handed on at once."""
-
-
 class _OwnFailure(Exception):
     """What a body or a sink raised, carried past the translation of the HTTP client's failures."""
 
@@ -224,7 +220,8 @@ class Blocking(_Driver):
                     response.read()
                     answer = response
                 else:
-                    for piece in response.iter_bytes(_PIECE):
+                    # as they come: what a larger piece still lacked would be lost with the connection
+                    for piece in response.iter_bytes():
                         with _own():
                             write(piece)
                     answer = _Head(response.status_code, response.headers)
@@ -374,7 +371,7 @@ class Async(_Driver):
                         await response.aread()
                         answer = response
                     else:
-                        async for piece in response.aiter_bytes(_PIECE):
+                        async for piece in response.aiter_bytes():
                             with _own():
                                 await asyncio.to_thread(write, piece)
                         answer = _Head(response.status_code, response.headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from tollkit.errors import ArgumentError, MissingExtraError
@@ -26,7 +27,11 @@ def checksum_address(address: str) -> str:
     """
     if not is_address(address):
         raise raised(ArgumentError("address", "must be 0x and 40 hex digits"))
-    digits = address[2:].lower()
+    return _capitals(address[2:].lower())
+
+
+@functools.lru_cache(maxsize=256)  # each signature asks for the same few
+def _capitals(digits: str) -> str:
     digest = keccak256(digits.encode()).hex()
     return "0x" + "".join(
         digit.upper() if mark >= "8" else digit for digit, mark in zip(digits, digest, strict=False)

@@ -67,7 +67,7 @@ class Downloaded:
 
 
 class _Changed(Exception):
-    """Another version is stored now than the one that is here in part."""
+    """What is here is no beginning of what is stored now."""
 
 
 @attrs.define
@@ -141,8 +141,8 @@ class _Part:
         """Keep what has come for a later call."""
         if not self.size:
             self.drop()
-        self.file.close()
         self.note.close()
+        self.file.close()  # last, since it may fail on a full disk
 
     def _forget_note(self) -> None:
         with contextlib.suppress(PermissionError):  # where an open file cannot be removed; it does no harm
@@ -254,7 +254,7 @@ def _path(target: object) -> Path:
 
 
 def _filled(fetch: Fetch, part: _Part, on_progress: Progress | None) -> Flow[None]:
-    idle = 0
+    idle, anew = 0, 0
     while True:
         before = part.size
         headers = {"Accept-Encoding": "identity"}
@@ -263,21 +263,24 @@ def _filled(fetch: Fetch, part: _Part, on_progress: Progress | None) -> Flow[Non
         failure: TollkitError
         try:
             answer = yield from fetch(headers, _sink(part, on_progress))
-        except _Changed:  # it came by a range although it was asked for only if nothing had changed
-            failure = raised(DecodeError("The stored file changes faster than it can be downloaded"), _DOING)
+            if answer.status_code == 416:
+                if _whole(answer.headers, part):
+                    return
+                raise _Changed
+            if part.total in (None, part.size):
+                return
+            failure = raised(TransportError(f"{part.size} of {part.total} bytes came"), _DOING)
+        except _Changed:
+            anew += 1
+            if anew == ATTEMPTS:
+                told = "The stored file changes faster than it can be downloaded"
+                raise raised(DecodeError(told), _DOING) from None
             yield from offload(lambda: _writing(part.target, lambda: part.begin(None)))
+            continue
         except (TransportError, StatusError) as error:
             if not error.retryable:
                 raise
             failure = error
-        else:
-            if answer.status_code == 416 and not _whole(answer.headers, part):
-                # what is here is longer than what is stored now: from the beginning, without a range
-                yield from offload(lambda: _writing(part.target, lambda: part.begin(None)))
-                continue
-            if answer.status_code == 416 or part.total in (None, part.size):
-                return
-            failure = raised(TransportError(f"{part.size} of {part.total} bytes came"), _DOING)
         idle = 0 if part.size > before else idle + 1
         if idle >= ATTEMPTS:
             raise failure

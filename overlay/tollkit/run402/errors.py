@@ -381,7 +381,9 @@ def is_retryable_run402_error(error: object) -> bool:
     """
     if not is_run402_error(error) or getattr(error, "payment", None) is not None:
         return False
-    if getattr(error, "retryable", None) is True or getattr(error, "safe_to_retry", None) is True:
+    # not the attribute `safe_to_retry`: that sending it again does no harm does not say that it would help
+    said: object = getattr(error, "envelope", None)
+    if getattr(error, "retryable", None) is True or (is_object(said) and said.get("safe_to_retry") is True):
         return True
     status = getattr(error, "status", None)
     return _is(error, NetworkError.kind) or (

@@ -8,8 +8,8 @@
 | `GET`, `POST`, `DELETE /__sandbox__/faults` | armed faults; arms one or a list, members as in `Fault`; disarms all |
 | `GET`, `POST /__sandbox__/clock` | the time; moves it: `{"advance": 60}`, `{"set": 1795302288}`, `freeze`, `reset` |
 | `POST /__sandbox__/pymthouse/{lever}` | a method of `PymtHouseSandbox`; members of the body are its arguments |
-| `POST /__sandbox__/run402/{lever}` | the same of `Run402Sandbox`, e.g. `seed_project`, `fund`, `mail/receive` |
-| `POST /__sandbox__/run402.deploys/{lever}` | of its deploys, e.g. `set_pace`; `run402.github` has `env` |
+| `POST /__sandbox__/run402/{lever}` | the same of `Run402Sandbox`, e.g. `seed_project`, `fund`, `price` |
+| `POST /__sandbox__/run402.mail/{lever}` | of its mail, e.g. `receive`; so of other parts: `run402.deploys`, ... |
 | `POST /__sandbox__/tokenite/{lever}` | the same of `TokeniteSandbox`, e.g. `grant`, `answer_next`, `set_budget` |
 
 Amounts of dollars are text in answers, so that none loses a digit.
@@ -68,52 +68,14 @@ LEVERS: Mapping[str, tuple[str, ...]] = {
         "set_signer_running",
     ),
     "run402": (
-        "ai/flag",
-        "ai/set_pack",
-        "ai/translate_as",
-        "contracts/answer_read",
-        "contracts/calls",
-        "contracts/confirm",
-        "contracts/confirm_after",
-        "contracts/fail",
-        "contracts/set_balance",
-        "contracts/suspend",
-        "data/apply",
-        "data/run",
         "demo_data",
-        "deploys/activation_pending",
-        "deploys/conflict",
-        "deploys/drop_upload",
-        "deploys/expire_address",
-        "deploys/fail",
-        "deploys/finish",
-        "deploys/hold",
-        "deploys/set_pace",
-        "deploys/set_price",
-        "deploys/set_uploads",
-        "deploys/site_address",
-        "deploys/unhold",
-        "deploys/warn",
         "drop_after_settlement",
         "end_lease",
-        "end_users/outbox",
-        "end_users/sign_in",
         "fail_settlement",
-        "functions/answer_with",
-        "functions/invocations",
-        "functions/log",
         "fund",
         "get_refused_payments",
         "get_settlements",
-        "github/env",
         "grant_tier",
-        "mail/limit_sends",
-        "mail/mark",
-        "mail/messages",
-        "mail/receive",
-        "mail/set_status",
-        "names/activate",
-        "names/verify_after",
         "pay_checkout",
         "price",
         "seed_project",
@@ -121,6 +83,9 @@ LEVERS: Mapping[str, tuple[str, ...]] = {
         "set_payments",
         "wallet_balance",
     ),
+    "run402.ai": ("flag", "set_pack", "translate_as"),
+    "run402.contracts": ("answer_read", "calls", "confirm", "confirm_after", "fail", "set_balance", "suspend"),
+    "run402.data": ("apply", "run"),
     "run402.deploys": (
         "activation_pending",
         "charges",
@@ -145,7 +110,11 @@ LEVERS: Mapping[str, tuple[str, ...]] = {
         "uploaded",
         "warn",
     ),
+    "run402.end_users": ("outbox", "sign_in"),
+    "run402.functions": ("answer_with", "invocations", "log"),
     "run402.github": ("claims", "env", "rotate_keys", "token"),
+    "run402.mail": ("limit_sends", "mark", "messages", "receive", "set_status"),
+    "run402.names": ("activate", "verify_after"),
     "tokenite": (
         "answer_next",
         "configure_app",

@@ -426,7 +426,11 @@ def test_a_missing_variable_is_told(missing: str, monkeypatch: pytest.MonkeyPatc
     credentials = github_actions_credentials("prj_abc")
     with pytest.raises(LocalError, match="permissions"):
         credentials.get_auth("/x")
-    credentials.close()
+
+
+def test_a_wrong_option_is_told_at_once() -> None:
+    with pytest.raises(tree.ArgumentError):
+        github_actions_credentials("prj_abc", api_base="ftp://api.example.test")
 
 
 def test_clients_of_both_kinds_share_them(side: Side) -> None:

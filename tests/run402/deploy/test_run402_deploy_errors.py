@@ -20,17 +20,36 @@ def refused(status: int, body: Any) -> Any:
 
 
 def test_an_envelope_within_an_envelope() -> None:
-    inner = {"code": "migration_failed", "message": "no table", "phase": "migrate", "resource": "001", "details": None,
-             "fix": {"action": "edit"}, "logs": ["a"], "rolled_back": True, "retryable": None}  # fmt: skip
-    outer = {"error": inner, "retryable": True, "safe_to_retry": True, "mutation_state": "rolled_back", "category": "db",
-             "trace_id": "trc", "details": {"x": 1}, "next_actions": ["read"], "other": 1}  # fmt: skip
+    inner = {"code": "migration_failed", "message": "no table", "phase": "migrate", "resource": "001",
+             "details": None, "fix": {"action": "edit"}, "logs": ["a"], "rolled_back": True,
+             "retryable": None}  # fmt: skip
+    outer = {"error": inner, "retryable": True, "safe_to_retry": True, "mutation_state": "rolled_back",
+             "category": "db", "trace_id": "trc", "details": {"x": 1}, "next_actions": ["read"],
+             "other": 1}  # fmt: skip
     error: Any = translated(refused(409, outer), "commit", operation_id="op_1", plan_id="plan_1")
-    assert (error.code, error.message, error.phase, error.resource) == ("MIGRATION_FAILED", "no table", "migrate", "001")
+    assert (error.code, error.message, error.phase, error.resource) == (
+        "MIGRATION_FAILED",
+        "no table",
+        "migrate",
+        "001",
+    )
     assert (error.fix, error.logs, error.rolled_back, error.retryable) == ({"action": "edit"}, ["a"], True, True)
-    assert (error.mutation_state, error.category, error.trace_id, error.details) == ("rolled_back", "db", "trc", {"x": 1})
+    assert (error.mutation_state, error.category, error.trace_id, error.details) == (
+        "rolled_back",
+        "db",
+        "trc",
+        {"x": 1},
+    )
     assert (error.next_actions, error.safe_to_retry, error.status) == (["read"], True, 409)
     assert (error.operation_id, error.plan_id, error.doing, error.hint) == ("op_1", "plan_1", "commit", "hint")
     assert error.context["operation"] == "deployPlan"
+
+
+def test_what_the_outer_envelope_says_only_fills_gaps() -> None:
+    inner = {"code": "X", "retryable": False, "category": "own"}
+    body = {"error": inner, "retryable": True, "category": "outer", "details": 7}
+    error: Any = translated(refused(409, body), "commit")
+    assert (error.retryable, error.category, error.details) == (False, "own", None)
 
 
 @pytest.mark.parametrize(
@@ -100,10 +119,21 @@ def test_after_a_payment_nothing_is_retried() -> None:
 
 def test_the_error_of_an_operation() -> None:
     error = failed_deploy({"code": "x", "fix": "no", "logs": "no"}, "failed", operation_id="op_1")
-    assert (error.code, error.message, error.phase, error.fix, error.logs) == ("X", "Deploy failed: X", "failed", None, None)
+    assert (error.code, error.message, error.phase, error.fix, error.logs) == (
+        "X",
+        "Deploy failed: X",
+        "failed",
+        None,
+        None,
+    )
     assert error.body == {"code": "x", "fix": "no", "logs": "no"}
     error = failed_deploy(None, "rolled_back", plan_id="plan_1")
-    assert (error.code, error.phase, error.plan_id, error.retryable) == ("INTERNAL_ERROR", "rolled_back", "plan_1", False)
+    assert (error.code, error.phase, error.plan_id, error.retryable) == (
+        "INTERNAL_ERROR",
+        "rolled_back",
+        "plan_1",
+        False,
+    )
     assert failed_deploy({}, "failed").code == "INTERNAL_ERROR"
 
 
@@ -111,8 +141,8 @@ def test_the_form_of_the_platform() -> None:
     error = DeployError("m", code="X", phase="plan", operation_id="op_1", retryable=True, doing="planning deploy",
                         fix={"action": "a"}, logs=["l"], body={"trace_id": "t"})  # fmt: skip
     told = error.to_dict()
-    assert list(told) == ["name", "kind", "message", "status", "code", "retryable", "traceId", "context", "body", "phase",
-                          "resource", "operationId", "planId", "fix", "logs", "rolledBack"]  # fmt: skip
+    assert list(told) == ["name", "kind", "message", "status", "code", "retryable", "traceId", "context", "body",
+                          "phase", "resource", "operationId", "planId", "fix", "logs", "rolledBack"]  # fmt: skip
     assert (told["name"], told["kind"], told["operationId"]) == ("Run402DeployError", "deploy_error", "op_1")
     assert is_deploy_error(error)
     assert is_retryable_run402_error(error)

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from support.run402 import Side
 from support.run402_deploys import SIGNER, Kit
 from support.run402_wallet import ADDRESS
+from support.scripted_http import Reply
 from tollkit.run402.deploy.errors import DeployError
 from tollkit.run402.errors import ApiError, PaymentUncertainError, is_deploy_error
 from tollkit.run402.payments.journal import MemoryJournal
@@ -118,7 +120,8 @@ def test_a_commit_and_a_look_that_are_both_lost(kit: Kit) -> None:
 
 @pytest.mark.parametrize("point", ["plan", "put", "commit", "poll"])
 def test_a_failed_deploy_is_finished_by_the_same_key(kit: Kit, point: str) -> None:
-    kit.fault("reset", POINTS[point], times=None, when="after_processing" if point in ("plan", "poll") else "after_read")
+    when = "after_processing" if point in ("plan", "poll") else "after_read"
+    kit.fault("reset", POINTS[point], times=None, when=when)
     error = kit.refused(SITE, DATABASE, idempotency_key="k1", timeout=5)
     kit.server.faults.clear()
     assert error.safe_to_retry or point in ("commit", "poll")
@@ -211,6 +214,33 @@ def test_an_activation_that_waits_is_resumed_from_elsewhere(kit: Kit, slept: lis
     assert result.release_id == kit.deploys.active_release(kit.project.id).id
     phases = [(event["phase"], event["status"]) for event in kit.events() if event["type"] == "commit.phase"]
     assert phases[-3:] == [("activate", "failed"), ("activate", "started"), ("activate", "done")]
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+def test_the_same_key_goes_on_with_what_has_stopped(kit: Kit, resumable: bool) -> None:
+    if resumable:
+        kit.deploys.fail("migrating", "MIGRATION_FAILED", resumable=True)
+    else:
+        kit.deploys.activation_pending()
+    kit.refused(SITE, DATABASE, idempotency_key="k1")
+    kit.apply(SITE, DATABASE, idempotency_key="k1")
+    assert kit.live() == SITE
+    assert len(kit.deploys.operations) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ({"status": "ready", "operation_id": "op_1", "urls": {}}, "INTERNAL_ERROR"),
+        ({"status": "ready", "operation_id": "op_1", "release_id": "rel_1"}, "INTERNAL_ERROR"),
+        ({"status": "failed", "operation_id": "op_1"}, "INTERNAL_ERROR"),
+        ({"status": "failed", "operation_id": "op_1", "error": {"code": "X", "next_actions": ["read"]}}, "X"),
+        ([], "invalid_response"),
+    ],
+)
+def test_answers_that_say_too_little(side: Side, answer: Any, code: str) -> None:
+    error = side.play([Reply.json(answer)]).raises(Exception, "deploy.commit", "plan_1", idempotency_key="k1")
+    assert (error.code, error.plan_id) == (code, "plan_1")
 
 
 def test_polls_become_fewer(kit: Kit, slept: list[float]) -> None:

@@ -49,7 +49,9 @@ def answer(sent: Any, case: Mapping[str, Any]) -> Reply:
         return Reply.json({"plan_id": "cplan_abc", "missing": [upload]})
     if sent.url.endswith("/plan_abc/commit"):
         result = case["result"]
-        return Reply.json({"status": "ready", **{name: result[name] for name in ("operation_id", "release_id", "urls")}})
+        return Reply.json(
+            {"status": "ready", **{name: result[name] for name in ("operation_id", "release_id", "urls")}}
+        )
     return Reply.json({})
 
 
@@ -175,7 +177,9 @@ def test_releases(side: Side) -> None:
 
 def test_diff(side: Side) -> None:
     case = case_of("deploy.diff({project,from:'empty',to:'rel_/two',limit:9})")
-    told = run_case(side, case, "deploy.diff", project_id="prj_k", from_="empty", to="rel_/two", limit=9, answers=[DIFF])
+    told = run_case(
+        side, case, "deploy.diff", project_id="prj_k", from_="empty", to="rel_/two", limit=9, answers=[DIFF]
+    )
     assert told.is_noop
     error = side.play([]).raises(ValueError, "deploy.diff", project_id="", from_="empty", to="active")
     assert_error(error, case_of("deploy.diff({from,to})")["error"])
@@ -191,7 +195,12 @@ def test_list(side: Side) -> None:
 def test_errors_of_events(side: Side) -> None:
     play = side.play([Reply.json({"code": "operation_not_found"}, 404)])
     error = play.raises(DeployError, "deploy.events", "op_1", project_id="prj_k")
-    assert (error.code, error.phase, error.operation_id, error.status) == ("OPERATION_NOT_FOUND", "events", "op_1", 404)
+    assert (error.code, error.phase, error.operation_id, error.status) == (
+        "OPERATION_NOT_FOUND",
+        "events",
+        "op_1",
+        404,
+    )
     play = side.play([Reply.json({}, 401)])
     error = play.raises(Exception, "deploy.events", "op_1", project_id="prj_k")
     assert (error.name, error.operation_id) == ("Unauthorized", "op_1")

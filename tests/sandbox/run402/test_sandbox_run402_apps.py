@@ -109,6 +109,47 @@ def test_an_app_is_copied(side: Side, run402_sandbox: Run402Sandbox, project: Pr
     assert len(run402_sandbox.gateway.projects_of(OTHER.address)) == 1
 
 
+def test_a_copy_has_the_database(side: Side, run402_sandbox: Run402Sandbox, project: Project) -> None:
+    owner = side.client(run402_sandbox, project)
+    create = """
+        CREATE TABLE users (id serial PRIMARY KEY, name varchar(9) NOT NULL);
+        CREATE TABLE items (id serial PRIMARY KEY, of int REFERENCES users, tags jsonb DEFAULT '[]', at timestamptz);
+        INSERT INTO users (name) VALUES ('ada'), ('bob');
+        INSERT INTO items (of, tags, at) VALUES (2, '["a"]', now());
+        CREATE FUNCTION many() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM items';
+    """
+    side.do(owner.projects.sql(project.id, create))
+    rule = {"expose": True, "policy": "public_read_authenticated_write"}
+    manifest = {
+        "tables": [{"name": name, **rule} for name in ("users", "items")],
+        "views": [{"name": "names", "base": "users", "select": ["name"]}],
+        "rpcs": [{"name": "many", "signature": "()", "grant_to": ["anon"]}],
+    }
+    side.do(owner.projects.apply_expose(project.id, manifest))
+    version = side.do(owner.apps.publish(project.id, fork_allowed=True)).id
+    run402_sandbox.grant_tier(OTHER.address)
+    client = side.client(run402_sandbox, signer=OTHER)
+    copy = side.do(client.apps.fork(version_id=version, name="copy")).project_id
+
+    for one, project_id in ((owner, project.id), (client, copy)):
+        assert side.do(one.projects.rest(project_id, "names", {"order": "name"})) == [
+            {"name": "ada"},
+            {"name": "bob"},
+        ]
+    tables, own = (side.do(one.projects.get_schema(at)).tables for one, at in ((owner, project.id), (client, copy)))
+    assert own == tables
+    assert run402_sandbox.project(copy).storage_bytes == run402_sandbox.project(project.id).storage_bytes > 0
+    # from here on each goes its own way: numbers, rows, types, policies
+    told = side.do(client.projects.sql(copy, "INSERT INTO items (of) VALUES (1) RETURNING id, tags, at"))
+    assert told.rows == [{"id": 2, "tags": [], "at": None}]
+    with pytest.raises(ApiError, match="value too long"):
+        side.do(client.projects.sql(copy, "INSERT INTO users (name) VALUES ('somebody else')"))
+    side.do(client.projects.apply_expose(copy, {}))
+    side.do(client.projects.sql(copy, "DROP TABLE items"))
+    assert side.do(owner.projects.sql(project.id, "SELECT count(*) AS n FROM items")).rows == [{"n": "1"}]
+    assert len(side.do(owner.projects.rest(project.id, "items", {"select": "id"}))) == 1
+
+
 def test_a_copy_without_a_lease_is_paid_for(
     side: Side, caller: Caller, run402_sandbox: Run402Sandbox, project: Project
 ) -> None:

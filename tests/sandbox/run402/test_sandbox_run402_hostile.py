@@ -16,8 +16,6 @@ from urllib.parse import quote, unquote
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from run402_answers import DOCUMENT, OPERATIONS, Operation, all_cases, complaints
 from run402_caller import SIGNER, Caller
 
@@ -57,6 +55,9 @@ VALUES = (
     DEEP,
 )
 """Of members of a body, as JSON: where it has a text, a number, a list, another is as bad as half a character."""
+
+KINDS = ("null", "true", "0", str(2**63), '""', '"a\\u0000b"', "[0]", "{}")
+"""The same in short, for members deep inside."""
 
 BODIES = (
     b"",
@@ -115,15 +116,15 @@ def encoded(text: str) -> str:
     return text if text == "%FF" else quote(text, safe="")
 
 
-def replaced(value: Any) -> Iterator[Any]:
-    """The value with a mark in the place of each of its parts."""
-    yield MARK
+def replaced(value: Any, depth: int = 0) -> Iterator[tuple[int, Any]]:
+    """The value with a mark in the place of each of its parts, and how deep that is."""
+    yield depth, MARK
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for at, part in parts:
-        for changed in replaced(part):
+        for deep, changed in replaced(part, depth + 1):
             copy = value.copy()
             copy[at] = changed
-            yield copy
+            yield deep, copy
 
 
 def documented(operation: Operation) -> Iterator[str]:
@@ -143,13 +144,12 @@ def bodies(operation: Operation, request: httpx.Request) -> Iterator[bytes]:
         usual = json.loads(request.content or b"{}")
     except ValueError:
         usual = {}
-    seen: set[str] = set()
-    added = ({**usual, name: MARK} for name in documented(operation)) if isinstance(usual, dict) else ()
-    for changed in (*replaced(usual), *added):
-        text = json.dumps(changed)
-        if text not in seen:
-            seen.add(text)
-            yield from (text.replace(f'"{MARK}"', value).encode() for value in VALUES)
+    changed = {json.dumps(each): VALUES if depth == 1 else KINDS for depth, each in replaced(usual) if depth}
+    if isinstance(usual, dict):
+        for name in documented(operation):
+            changed.setdefault(json.dumps({**usual, name: MARK}), VALUES)
+    for text, values in changed.items():
+        yield from (text.replace(f'"{MARK}"', value).encode() for value in values)
     if isinstance(usual, dict):
         for name in usual:
             yield json.dumps({key: value for key, value in usual.items() if key != name}).encode()
@@ -157,12 +157,13 @@ def bodies(operation: Operation, request: httpx.Request) -> Iterator[bytes]:
 
 def urls(operation: Operation, request: httpx.Request) -> Iterator[str]:
     address, _, query = str(request.url).partition("?")
-    origin, path = re.fullmatch(r"(https?://[^/]+/run402)(.*)", address).groups()  # type: ignore[union-attr]
-    shape = re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+)", re.escape(operation.path)))
-    for name, value in shape.fullmatch(path).groupdict().items():  # type: ignore[union-attr]
-        start = shape.fullmatch(path).start(name)  # type: ignore[union-attr]
+    origin, prefix, path = address.partition("/run402")
+    origin += prefix
+    found = re.fullmatch(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+)", re.escape(operation.path)), path)
+    assert found is not None
+    for name in found.groupdict():
         for text in filter(None, TEXTS):
-            yield f"{origin}{path[:start]}{encoded(text)}{path[start + len(value):]}?{query}"
+            yield f"{origin}{path[: found.start(name)]}{encoded(text)}{path[found.end(name) :]}?{query}"
     names = {part.partition("=")[0] for part in query.split("&")} | {
         parameter["name"] for parameter, _ in DOCUMENT.parameters(operation) if parameter["in"] == "query"
     }
@@ -191,12 +192,14 @@ class Sender:
         self.count = 0
 
     def send(self, url: str | None = None, content: bytes | None = None, **changed: bytes) -> None:
-        told = {name: value for name, value in self.request.headers.raw if name.lower() not in (b"content-length",)}
+        told = {name: value for name, value in self.request.headers.raw if name.lower() != b"content-length"}
         told = {name.decode().lower(): value for name, value in told.items()}
         address = url or str(self.request.url)
         if HEADER.lower() in told and url is not None:
             path = address.partition("/run402")[2].partition("?")[0]
-            told |= {name.lower(): value.encode() for name, value in self.caller.signed(unquote(path), SIGNER).items()}
+            told |= {
+                name.lower(): value.encode() for name, value in self.caller.signed(unquote(path), SIGNER).items()
+            }
         told |= {name.lower(): value for name, value in changed.items()}
         answer = self.caller.http.request(
             self.request.method,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import time
@@ -183,20 +184,19 @@ class GithubActionsCredentials(CiSessionCredentials):
         self._clock = clock
         self._refresh_before = max(0.0, refresh_before)
         self._allow_http = allow_insecure_http
-        self._client = Run402(
+        # a client for each exchange: there is one in a quarter of an hour, and nothing has to be closed
+        self._made = functools.partial(
+            Run402,
             api_base=api_base,
             credentials=MemoryCredentials(),
             allow_insecure_http=allow_insecure_http,
             http_client=http_client,
             **options,
         )
+        self._made().close()  # so that a wrong option is told now
         self._lock = threading.Lock()
         # token, when to get another, when it ends
         self._session: tuple[Secret, float, float] | None = None
-
-    def close(self) -> None:
-        """Close the connections that tokens are exchanged over."""
-        self._client.close()
 
     def _fresh(self) -> Secret:
         session = self._session
@@ -217,8 +217,9 @@ class GithubActionsCredentials(CiSessionCredentials):
         session = self._session
         if session is not None and session is not seen and now < session[1]:
             return session[0]  # somebody was faster
-        token = self._client.run(self._id_token())
-        made = self._client.ci.exchange_token(project_id=self.project_id, subject_token=token)
+        with self._made() as client:
+            token = client.run(self._id_token())
+            made = client.ci.exchange_token(project_id=self.project_id, subject_token=token)
         seconds = max(0.0, made.expires_in - self._refresh_before)
         self._session = (made.access_token, now + seconds, now + made.expires_in)
         return made.access_token

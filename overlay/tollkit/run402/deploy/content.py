@@ -129,8 +129,8 @@ class Memory:
 
     def __init__(self, data: bytes | memoryview) -> None:
         self._data = data
-        self.size = len(data)
-        self.sha256 = ""
+        self.size: int = len(data)
+        self.sha256: str = ""
 
     @property
     def expected(self) -> int:
@@ -179,8 +179,8 @@ class File:
     def __init__(self, path: str) -> None:
         self._path = path
         self._print: Print | None = None
-        self.size = 0
-        self.sha256 = ""
+        self.size: int = 0
+        self.sha256: str = ""
 
     @property
     def expected(self) -> int:
@@ -240,8 +240,8 @@ class Handle:
         self._lock = threading.Lock()
         self._start = handle.tell()
         self._print = self._printed()
-        self.size = 0
-        self.sha256 = ""
+        self.size: int = 0
+        self.sha256: str = ""
 
     @property
     def expected(self) -> int:
@@ -308,8 +308,8 @@ class Stream:
         self._once = once
         self._lock = threading.Lock()
         self._kept: Handle | None = None
-        self.size = 0
-        self.sha256 = ""
+        self.size: int = 0
+        self.sha256: str = ""
 
     @property
     def expected(self) -> int:

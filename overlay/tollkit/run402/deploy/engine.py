@@ -11,9 +11,9 @@ import hashlib
 import math
 import random
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 import attrs
 
@@ -35,15 +35,17 @@ from tollkit.run402.deploy.events import (
     UploadSkipped,
 )
 from tollkit.run402.deploy.telling import EventCallback, Teller
-from tollkit.run402.deploy.upload import MAX_UPLOADS, RETRIED, Uploadable, Uploader, again
-from tollkit.run402.errors import Run402Error, raised
+from tollkit.run402.deploy.upload import MAX_UPLOADS, Uploadable, Uploader
+from tollkit.run402.errors import raised
 from tollkit.run402.namespaces.checks import preparing, whole
+from tollkit.run402.parts import RETRIED, again
 from tollkit_api.runtime import answers, encode
 
 if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows
     from tollkit.run402.credentials import ProjectKeys
     from tollkit.run402.deploy.spec import Prepared
+    from tollkit.run402.errors import Run402Error
     from tollkit_api.run402.v1_57.models import DeployOperation, DeployWarning, MissingContent, Plan, PlanDiff
     from tollkit_api.runtime import HttpResponse, Operation, Request
     from tollkit_api.shapes.release_spec import ReleaseSpec
@@ -247,7 +249,7 @@ class Deployment:
         self._root = root
         self._settings = settings
         self._project_id = project_id
-        self.teller = Teller(settings.on_event) if teller is None else teller
+        self.teller: Teller = Teller(settings.on_event) if teller is None else teller
         self.check: Callable[[], None] = _no_check
         """Raises when the deploy was cancelled."""
         self._ci = is_ci_session_credentials(root.provider)
@@ -283,14 +285,12 @@ class Deployment:
         return (yield from self.commit(planned.plan_id, planned))
 
     @contextmanager
-    def _known(self) -> Iterator[None]:
+    def _known(self) -> Generator[None]:
         """What is raised within says which operation and plan it is of."""
         try:
             yield
         except TollkitError as error:
-            branded = raised(error)
-            if isinstance(branded, Run402Error):
-                branded.of_deploy(self._operation_id, self._plan_id)
+            cast("Run402Error", raised(error)).of_deploy(self._operation_id, self._plan_id)
             raise
 
     # ---------------------------------------------------------------- plan
@@ -410,6 +410,9 @@ class Deployment:
             self.check()
             state = yield from self._committed(plan_id)
             self._operation_id = state.operation_id
+            if self._settings.idempotency_key and _stopped(state):
+                # the answer is of a former commit: whoever ships again under the same key wants it to be finished
+                return (yield from self._watched((yield from self._resumed(state.operation_id)), planned))
             if state.status == "failed":
                 raise failed_deploy(
                     state.error, "commit", operation_id=state.operation_id, plan_id=state.plan_id or plan_id
@@ -433,7 +436,9 @@ class Deployment:
                 required_text("plan_id", plan_id), body=CommitPlanRequest(idempotency_key=key)
             )
         read = _reader(operation.OPERATION, self._operation_id)
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 return (yield from self._root.call(again(request) if key else request, read, "committing deploy"))
             except TollkitError as error:
@@ -466,7 +471,9 @@ class Deployment:
         request = operation.request(operation_id)
         read = _reader(operation.OPERATION, operation_id)
         held: _State | None = None
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 return (yield from self._root.call(request, read, _RESUMING))
             except TollkitError as error:
@@ -602,6 +609,14 @@ def _raise(error: TollkitError, told: TollkitError) -> NoReturn:
 
 def _pause(attempt: int) -> float:
     return random.uniform(0.5, 1) * 2.0 ** (attempt - 1)
+
+
+def _stopped(state: _State) -> bool:
+    """Whether the operation goes on when it is resumed, and not by itself."""
+    if state.status == "activation_pending":
+        return True
+    told: Any = state.error.get("next_actions") if state.status == "failed" and is_object(state.error) else None
+    return is_list(told) and any(is_object(action) and action.get("type") == "resume" for action in told)
 
 
 def _passing(error: TollkitError) -> bool:

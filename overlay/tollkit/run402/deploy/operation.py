@@ -35,6 +35,11 @@ F = TypeVar("F", bound=Flows)
 _log = logging.getLogger("tollkit.run402")
 
 
+_ending = threading.Event()
+"""Set when the program begins to end. Before it does so, Python waits for the threads of pools, such as upload parts;
+there is no public way to hear of it, and the pools themselves use this one."""
+with contextlib.suppress(AttributeError, RuntimeError):
+    getattr(threading, "_register_atexit")(_ending.set)  # noqa: B009 - it stands in no stub
 _running: set[asyncio.Task[None]] = set()
 """Keeps tasks alive while they run; an event loop alone holds them weakly."""
 
@@ -81,16 +86,16 @@ class _Feed:
     async def __aiter__(self) -> AsyncIterator[DeployEvent]:
         at = 0
         while True:
+            loop = asyncio.get_running_loop()
+            more: asyncio.Future[None] = loop.create_future()
             with self._changed:
                 found = self._events[at:]
                 if not found and self._ended:
                     return
                 if not found:
-                    loop = asyncio.get_running_loop()
-                    future: asyncio.Future[None] = loop.create_future()
-                    self._waiting.append((loop, future))
+                    self._waiting.append((loop, more))
             if not found:
-                await future
+                await more
             at += len(found)
             for event in found:
                 yield event
@@ -113,7 +118,7 @@ class _Stop:
 
     def check(self) -> None:
         """Raise if so."""
-        if self.asked or not threading.main_thread().is_alive():
+        if self.asked or _ending.is_set():
             raise CancelledError("The deploy was cancelled here")
 
 
@@ -131,8 +136,8 @@ class Started:
         self.feed = feed
         self.outcome: Future[DeployResult] = Future()
         self.outcome.set_running_or_notify_cancel()  # who waits for it cannot cancel it
-        self.looked_at = False
-        self.stop = _Stop()
+        self.looked_at: bool = False
+        self.stop: _Stop = _Stop()
         self._deployment = deployment
         self._last: Snapshot | None = None
         deployment.check = self.stop.check
@@ -313,6 +318,8 @@ def _run(client: Blocking, started: Started) -> None:
     try:
         started.settle(client.run(started.finish()))
     except BaseException as error:  # noqa: BLE001 - it comes out of result()
+        if _ending.is_set():
+            started.cancel()  # the program ends, and with it everything that threads need
         _without_this_frame(error)
         started.settle(None, error)
 

@@ -1,7 +1,7 @@
 """A deploy's progress in a terminal (extra `cli`): files hashed, bytes uploaded, the phase, warnings.
 
-    with DeployProgress() as progress:
-        client.deploy.apply(spec, on_event=progress)
+with DeployProgress() as progress:
+    client.deploy.apply(spec, on_event=progress)
 """
 
 from __future__ import annotations

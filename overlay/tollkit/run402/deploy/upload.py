@@ -12,59 +12,48 @@ import base64
 import contextlib
 import hashlib
 import math
-import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
-from tollkit.core import answers
-from tollkit.core.flows import Body, Flow, Sleep, Wire, gather, offload, share
-from tollkit.core.policy import RETRY_AFTER_CAP
+from tollkit.core.flows import Body, Flow, Sleep, gather, offload, share
 from tollkit.core.single_flight import SingleFlight
-from tollkit.errors import CancelledError, InsecureTransportError, TransportError
+from tollkit.errors import CancelledError
 from tollkit.run402.deploy.errors import DeployError
 from tollkit.run402.deploy.events import UploadBytes, UploadProgress
-from tollkit.run402.errors import ApiError, raised
+from tollkit.run402.errors import ApiError
+from tollkit.run402.parts import ATTEMPTS, RETRIED, Counted, again, put_part
 
 if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows
     from tollkit.run402.credentials import ProjectKeys
     from tollkit.run402.deploy.telling import Teller
+    from tollkit.run402.parts import Outcome
     from tollkit_api.run402.v1_57.models import ContentPlan, ContentUpload, UploadPart
-    from tollkit_api.runtime import HttpResponse, Request
+    from tollkit_api.runtime import HttpResponse
 
-__all__ = ["MAX_UPLOADS", "Uploadable", "Uploader", "again"]
+__all__ = ["MAX_UPLOADS", "Uploadable", "Uploader"]
 
 MAX_UPLOADS = 8
 """How many parts are sent side by side when nothing is said."""
 BATCH = 1000
 """How many objects one content plan is asked for."""
-ATTEMPTS = 5
-"""How often each part is sent at most."""
-WAIT_CAP = 8.0
-"""Seconds: the longest wait before a part is sent again that the storage did not ask for."""
 ROUNDS = 3
 """How often a batch is begun anew when the platform does not take its commit."""
 EXPIRY_MARGIN = 30.0
 """Seconds before its end from which on an address is not used any more."""
-_SMALL = 1 << 20
-"""Bytes up to which a part is read before it is sent: a part in memory costs less than one in pieces."""
 _LEAST_PART = 5 << 20
 """Bytes: no storage of this kind takes smaller parts of a multipart upload."""
 _TELL_EVERY = 0.2
 """Seconds between two `UploadBytes`."""
 _CHECKSUM = "x-amz-checksum-sha256"
 _DOING = "uploading deploy bytes"
-RETRIED = frozenset({408, 425, 429})
-"""Statuses below 500 after which another try is worth it."""
-_PASSING = ("BadDigest", "ChecksumMismatch", "IncompleteBody", "RequestTimeout")
-"""What a storage of this kind says with 400 when bytes were lost or spoiled on the way."""
 
 
 class Uploadable(Protocol):
@@ -93,11 +82,6 @@ class Uploadable(Protocol):
     def body(self, start: int = 0, end: int | None = None) -> Body:
         """Its bytes from `start` up to, but not with, `end`."""
         ...
-
-
-def again(request: Request) -> Request:
-    """The request as one that does no harm when it is sent more than once."""
-    return attrs.evolve(request, operation=attrs.evolve(request.operation, idempotent=True))
 
 
 @attrs.define(eq=False)
@@ -169,17 +153,6 @@ class _Task:
     begun: int
 
 
-@attrs.frozen
-class _Outcome:
-    """How sending a part ended."""
-
-    etag: str = ""
-    error: DeployError | None = None
-    expired: bool = False
-    wait: float | None = None
-    """Seconds that the storage asks to wait."""
-
-
 class _Meter:
     """Counts bytes, and tells of them now and then."""
 
@@ -205,34 +178,6 @@ class _Meter:
             self._told = now
             event = UploadBytes(self._sent, self._total)
         self._tell(event)
-
-
-@attrs.define(eq=False)
-class _Counted:
-    """A body that counts what is taken of it, and takes it back when it is opened again."""
-
-    inner: Body
-    count: Callable[[int], None]
-    check: Callable[[], None]
-    sent: int = 0
-
-    @property
-    def size(self) -> int:
-        return self.inner.size
-
-    def open(self) -> Iterator[bytes]:
-        self.forget()
-        for piece in self.inner.open():
-            self.check()
-            yield piece
-            self.sent += len(piece)
-            self.count(len(piece))
-
-    def forget(self) -> None:
-        """What was counted will be sent again."""
-        if self.sent:
-            self.count(-self.sent)
-            self.sent = 0
 
 
 class Uploader:
@@ -273,13 +218,13 @@ class Uploader:
         self._done = 0
         self._total = 0
         self._meter = _Meter(teller.tell_from_body)
-        self._over = False
+        self._failures: list[BaseException] = []
 
     def run(self, missing: Sequence[str]) -> Flow[None]:
         """Upload what is missing.
 
         Args:
-            missing: The hashes, each once.
+            missing: The hashes, each once; at least one.
 
         Raises:
             DeployError: `CONTENT_UPLOAD_FAILED`: a part could not be sent, or the bytes are not at hand.
@@ -287,8 +232,6 @@ class Uploader:
             ApiError: The platform refused something (also a `StatusError`).
             NetworkError: It could not be reached.
         """
-        if not missing:
-            return
         contents = [self._found(sha256) for sha256 in missing]
         self._total = len(contents)
         self._waiting.extend(_Batch(contents[at : at + BATCH]) for at in range(0, len(contents), BATCH))
@@ -296,7 +239,10 @@ class Uploader:
         yield from self._teller.listen_in_bodies()
         parts = sum(1 + content.size // _LEAST_PART for content in contents)
         workers = min(self._max_uploads, parts)
-        yield from gather([self._work() for _ in range(workers)], limit=workers)
+        try:
+            yield from gather([self._work() for _ in range(workers)], limit=workers)
+        except CancelledError:  # a part that was stopped can be faster than the one that has failed
+            raise self._failures[0]  # noqa: B904 - as it was raised, with the cause that it has
 
     def _found(self, sha256: str) -> Uploadable:
         content = self._contents.get(sha256)
@@ -313,7 +259,8 @@ class Uploader:
     def _work(self) -> Flow[None]:
         """What each worker does: send parts until there are none."""
         try:
-            while not self._over:
+            while True:
+                self._go_on()
                 with self._lock:
                     task = self._tasks.popleft() if self._tasks else None
                     batch = self._waiting[0] if self._waiting else None
@@ -323,13 +270,13 @@ class Uploader:
                     yield from share(self._flight, id(batch), self._beginning(batch))
                 else:
                     return
-        except BaseException:
-            self._over = True  # threads cannot be ended from outside: the others look here
+        except BaseException as failure:
+            self._failures.append(failure)  # threads cannot be ended from outside: the others look here
             raise
 
     def _go_on(self) -> None:
         self._check()
-        if self._over:
+        if self._failures:
             raise CancelledError("Another part of the same upload has failed")
 
     # ---------------------------------------------------------------- batches
@@ -454,7 +401,7 @@ class Uploader:
         """Send a part until it has arrived, and complete its object when it was the last one."""
         found, number = task.of, task.number
         part = found.parts[number]
-        body = _Counted(found.content.body(part.byte_start, part.byte_end + 1), self._meter.count, self._go_on)
+        body = Counted(found.content.body(part.byte_start, part.byte_end + 1), self._meter.count, self._go_on)
         while task.begun == found.begun:
             self._go_on()
             asked = found.batch.asked
@@ -462,21 +409,22 @@ class Uploader:
                 yield from self._renewed(found.batch, asked)
                 continue
             attempt = found.attempts[number] = found.attempts.get(number, 0) + 1
-            outcome = yield from self._put(found, found.parts[number], body)
-            if outcome.error is None:
+            fresh = found.parts[number]
+            url = fresh.url.reveal()
+            headers = yield from self._checksum(found, fresh, url)
+            outcome = yield from put_part(url, headers, body, allow_http=self._root.allow_http, doing=_DOING)
+            if outcome.arrived:
                 if self._arrived(task, outcome.etag):
                     yield from self._complete(found)
                     yield from self._finished(found)
                 return
             body.forget()
-            if attempt >= ATTEMPTS or not outcome.error.retryable:
-                raise outcome.error
+            if attempt >= ATTEMPTS or not outcome.retryable:
+                raise _failed(found, outcome) from outcome.failure
             if outcome.expired:
                 yield from self._renewed(found.batch, asked)
             if not outcome.expired or attempt > 1:  # a fresh address need not wait
-                most = min(WAIT_CAP, 2.0 ** (attempt - 1))
-                wait = random.uniform(most / 2, most) if outcome.wait is None else min(outcome.wait, RETRY_AFTER_CAP)
-                yield Sleep(wait)
+                yield Sleep(outcome.wait(attempt))
 
     def _arrived(self, task: _Task, etag: str) -> bool:
         """Note that a part has arrived; whether it was the last one of its object."""
@@ -487,37 +435,6 @@ class Uploader:
             found.etags[task.number] = etag
             found.left.discard(task.number)
             return not found.left
-
-    def _put(self, found: _Object, part: UploadPart, body: _Counted) -> Flow[_Outcome]:
-        url = part.url.reveal()
-        if not (url.lower().startswith("https:") or self._root.allow_http):
-            raise raised(
-                InsecureTransportError(
-                    "only uploads to HTTPS addresses are allowed",
-                    hint="Use https, or allow_insecure_http=True in development",
-                ),
-                _DOING,
-            )
-        headers = yield from self._checksum(found, part, url)
-        content: bytes | Body = body
-        if body.size <= _SMALL:
-            content = yield from offload(lambda: b"".join(body.open()))
-        try:
-            answer: HttpResponse = yield Wire("PUT", url, headers, content)
-        except TransportError as error:
-            failed = _failed(found, f"The connection broke: {error.message}", retryable=error.retryable)
-            failed.__cause__ = error
-            return _Outcome(error=failed)
-        status = answer.status_code
-        if 200 <= status < 300:
-            return _Outcome(etag=answer.headers.get("etag", ""))
-        text = answer.content[:2000].decode("utf-8", "replace")
-        expired = status == 403 or (status == 400 and "expir" in text.lower())
-        passing = status >= 500 or status in RETRIED or (status == 400 and any(code in text for code in _PASSING))
-        failed = _failed(
-            found, f"The storage refused it (HTTP {status})", retryable=expired or passing, status=status, body=text
-        )
-        return _Outcome(error=failed, expired=expired, wait=answers.retry_after(answer.headers))
 
     def _checksum(self, found: _Object, part: UploadPart, url: str) -> Flow[dict[str, str]]:
         """The header by which the storage checks the bytes, unless the address has the checksum itself."""
@@ -565,20 +482,18 @@ def _hash(body: Body) -> str:
     return base64.b64encode(digest.digest()).decode()
 
 
-def _failed(
-    found: _Object, problem: str, *, retryable: bool, status: int | None = None, body: str | None = None
-) -> DeployError:
+def _failed(found: _Object, outcome: Outcome) -> DeployError:
     return DeployError(
-        f"{found.content.label} could not be uploaded. {problem}",
+        f"{found.content.label} could not be uploaded. {outcome.problem}",
         code="CONTENT_UPLOAD_FAILED",
         phase="upload",
         resource=found.content.label,
-        retryable=retryable,
-        status=status,
-        body=body,
+        retryable=outcome.retryable,
+        status=outcome.status,
+        body=outcome.body,
         doing=_DOING,
         safe_to_retry=True,
-        hint="Deploy again: what has arrived is not uploaded again" if retryable else None,
+        hint="Deploy again: what has arrived is not uploaded again" if outcome.retryable else None,
     )
 
 

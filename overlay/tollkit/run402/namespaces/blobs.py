@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import attrs
 
@@ -439,15 +439,15 @@ class ScopedBlobs(ScopedNamespace[D]):
 
     _plain = Blobs
 
-    put = of_project(Blobs[Any].put)
-    get = of_project(Blobs[Any].get)
-    download = of_project(Blobs[Any].download)
-    ls = of_project(Blobs[Any].ls)
-    iterate = of_project(Blobs[Any].iterate)
-    rm = of_project(Blobs[Any].rm)
-    sign = of_project(Blobs[Any].sign)
-    diagnose_url = of_project(Blobs[Any].diagnose_url)
-    wait_fresh = of_project(Blobs[Any].wait_fresh)
+    put: Final = of_project(Blobs[Any].put)
+    get: Final = of_project(Blobs[Any].get)
+    download: Final = of_project(Blobs[Any].download)
+    ls: Final = of_project(Blobs[Any].ls)
+    iterate: Final = of_project(Blobs[Any].iterate)
+    rm: Final = of_project(Blobs[Any].rm)
+    sign: Final = of_project(Blobs[Any].sign)
+    diagnose_url: Final = of_project(Blobs[Any].diagnose_url)
+    wait_fresh: Final = of_project(Blobs[Any].wait_fresh)
 
 
 # -- uploads --------------------------------------------------------------------------------------------------------

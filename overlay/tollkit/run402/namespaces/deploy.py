@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar, overload
 
 from tollkit.core.arguments import built, required_text
 from tollkit.core.flows import Flow, Flows, flow
@@ -455,20 +455,24 @@ class ScopedDeploy(ScopedNamespace[D]):
 
     _plain = Deploy
 
-    apply = _of_spec(Deploy[Any].apply)
-    start = _of_spec(Deploy[Any].start)
-    plan = _of_spec(Deploy[Any].plan)
-    upload = unscoped(Deploy[Any].upload)
-    commit = with_project(Deploy[Any].commit)
-    resume = with_project(Deploy[Any].resume)
-    status = with_project(Deploy[Any].status)
-    list = of_project(Deploy[Any].list)
-    events = with_project(Deploy[Any].events)
-    get_release = with_project(Deploy[Any].get_release)
-    get_active_release = with_project(Deploy[Any].get_active_release)
-    diff = with_project(Deploy[Any].diff)
+    apply: Final = _of_spec(Deploy[Any].apply)
+    start: Final = _of_spec(Deploy[Any].start)
+    plan: Final = _of_spec(Deploy[Any].plan)
+    upload: Final = unscoped(Deploy[Any].upload)
+    commit: Final = with_project(Deploy[Any].commit)
+    resume: Final = with_project(Deploy[Any].resume)
+    status: Final = with_project(Deploy[Any].status)
+    list: Final = of_project(Deploy[Any].list)
+    events: Final = with_project(Deploy[Any].events)
+    get_release: Final = with_project(Deploy[Any].get_release)
+    get_active_release: Final = with_project(Deploy[Any].get_active_release)
+    diff: Final = with_project(Deploy[Any].diff)
 
     def _filled(self, spec: object) -> object:
-        if isinstance(spec, Mapping) and "project" not in spec:
+        if _is_mapping(spec) and "project" not in spec:
             return {"project": self._root.project_id, **spec}
         return spec
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping)

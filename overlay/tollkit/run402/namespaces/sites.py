@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
@@ -125,4 +125,4 @@ class ScopedSites(ScopedNamespace[D]):
 
     _plain = Sites
 
-    deploy_dir = of_project(Sites[Any].deploy_dir)
+    deploy_dir: Final = of_project(Sites[Any].deploy_dir)

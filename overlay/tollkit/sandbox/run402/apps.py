@@ -1,6 +1,7 @@
 """Apps: projects that were published, and copies of them.
 
-A copy has the functions of the published project as they are now, and what `copiers` add; secrets are never copied.
+A copy has the functions of the published project as they are now, and what `copiers` add: its database; secrets are
+never copied.
 
 Source: Run402 1.57, `/apps/v1`, `/fork/v1`, `/projects/v1/admin/{project_id}/publish` and `.../versions`.
 """

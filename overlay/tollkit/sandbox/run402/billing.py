@@ -189,7 +189,7 @@ class BillingRoutes:
     def _history(self, call: Call) -> Any:
         kind, identifier, account = self._asked(call.path["wallet"])
         text = call.query.get("limit", str(_ENTRIES))
-        if not (text.isascii() and text.isdigit() and 0 < int(text) <= _MOST_ENTRIES):
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= _MOST_ENTRIES):
             raise GatewayError(400, "VALIDATION_ERROR", f"limit must be a number from 1 to {_MOST_ENTRIES}.")
         rows = self._gateway.db.execute(
             "SELECT * FROM entries WHERE account_id = ? ORDER BY sequence DESC LIMIT ?",

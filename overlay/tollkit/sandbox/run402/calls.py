@@ -5,10 +5,11 @@ Source: Run402 1.57, error envelope; `POST /projects/v1` and others of a gateway
 
 from __future__ import annotations
 
-import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import unquote
 
@@ -19,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tollkit.errors import MissingExtraError
-from tollkit.oidc.json_values import is_object
+from tollkit.oidc.json_values import decode, is_list, is_object
 from tollkit.sandbox.gate import TRANSPORT, abort
 from tollkit.sandbox.http import json_answer
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from tollkit.sandbox.run402.gateway import Gateway
 
-__all__ = ["Call", "ConnectionDropped", "GatewayError", "Handler", "route"]
+__all__ = ["Call", "ConnectionDropped", "GatewayError", "Handler", "json_of", "route"]
 
 logger: logging.Logger = logging.getLogger("tollkit.sandbox")
 
@@ -41,6 +42,10 @@ _CATEGORIES = {
     429: "rate_limit",
 }
 _RETRYABLE = frozenset({408, 425, 429})
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a character: JSON's escapes can write it, and UTF-8 cannot."""
+_DEEPEST = 100
+"""Levels that a body may have; Python writes no JSON of a thousand."""
 
 
 class GatewayError(Exception):
@@ -118,15 +123,15 @@ class Call:
 
     @cached_property
     def json(self) -> Any:
-        """The body as JSON.
+        """The body as JSON; see `json_of`.
 
         Raises:
-            GatewayError: 400, it is no JSON.
+            GatewayError: 400, it is none.
         """
         try:
-            return json.loads(self.content, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError):
-            raise GatewayError(400, "VALIDATION_ERROR", "The body is not valid JSON.") from None
+            return json_of(self.content)
+        except ValueError as error:
+            raise GatewayError(400, "VALIDATION_ERROR", f"The body {error}.") from None
 
     @cached_property
     def body(self) -> dict[str, Any]:
@@ -185,11 +190,43 @@ class Call:
 
 
 def _is_whole(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
-def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is not JSON")
+def json_of(content: bytes) -> Any:
+    """The value of a JSON text, without infinite numbers and halves of characters, and not nested too deeply.
+
+    Raises:
+        ValueError: It is no JSON, or none that can be kept and written again; the text ends a sentence.
+    """
+    try:
+        told = decode(content)
+    except ValueError:
+        raise ValueError("is not valid JSON") from None
+    if (wrong := _unusable(told)) is not None:
+        raise ValueError(wrong)
+    return told
+
+
+def _unusable(told: object) -> str | None:
+    """What is wrong with a JSON value that the grammar lets through; None for nothing."""
+    level: list[object] = [told]
+    for _ in range(_DEEPEST):
+        inner: list[object] = []
+        for value in level:
+            if isinstance(value, str):
+                if not value.isascii() and _HALF.search(value):
+                    return "has half of a character"
+            elif is_object(value):
+                inner += (*value, *value.values())
+            elif is_list(value):
+                inner += value
+            elif isinstance(value, float) and not isfinite(value):
+                return "has a number that is too large"
+        if not inner:
+            return None
+        level = inner
+    return "is nested too deeply"
 
 
 Handler = Callable[[Call], Any]

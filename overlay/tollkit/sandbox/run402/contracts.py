@@ -401,8 +401,8 @@ class ContractRoutes(OperationGroup):
         if (contract, function) in self._reads:
             scripted = self._reads[contract, function]
             return {"result": scripted(args) if callable(scripted) else scripted}
-        outputs = [members(output) for output in members(_fragment(call, function)).get("outputs") or ()]
-        zeros = [_zero(str(output.get("type", ""))) for output in outputs]
+        outputs = _fragment(call, function).get("outputs")
+        zeros = [_zero(str(members(output).get("type", ""))) for output in outputs] if is_list(outputs) else []
         return {"result": zeros[0] if len(zeros) == 1 else zeros or None}
 
     def _first_of(self, project: Project, key: str) -> sqlite3.Row | None:

@@ -116,6 +116,19 @@ class DataRoutes:
             told = self.exposure(project_id).apply(manifest)
             return {"status": "ok", "project_id": project_id, **told}
 
+    def copy(self, source_id: str, target_id: str) -> None:
+        """Give a project the database of another, with its rows and what of it is exposed.
+
+        Raises:
+            GatewayError: 404, one of them is not there.
+        """
+        with self._gateway.lock:
+            source, target = self._gateway.project(source_id), self._gateway.project(target_id)
+            if source_id in self._held:
+                self._of(target).database.copy_from(self._of(source).database)
+                self._of(target).exposure.copy_from(self._of(source).exposure)
+                self._measure(target)
+
     # ---------------------------------------------------------------- routes
 
     def _of(self, project: Project) -> _Held:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
-from tollkit.sandbox.run402 import sql as dialect
 from tollkit.sandbox.run402.pgtypes import LONG_NAMES, SqlError, canonical, compact, shifted, stored, to_json
-from tollkit.sandbox.run402.sql import Function, Policy, Statement, literal, quoted
+from tollkit.sandbox.run402.sql.expressions import condition
+from tollkit.sandbox.run402.sql.statements import Function, Policy, Statement, statements
+from tollkit.sandbox.run402.sql.tokens import literal, quoted
 
 if TYPE_CHECKING:
     from tollkit.sandbox.clock import Clock
@@ -136,7 +137,7 @@ class Database:
         for pattern in _BLOCKED:
             if re.search(pattern, sql, re.IGNORECASE):
                 raise SqlError(f"Blocked SQL pattern: {pattern}", "42501")
-        found = dialect.statements(sql, self.schema)
+        found = statements(sql, self.schema)
         if params is not None and len(found) > 1:
             raise SqlError("cannot insert multiple commands into a prepared statement", "42601")
         notices: list[str] = []
@@ -163,7 +164,7 @@ class Database:
         Raises:
             SqlError: A statement is refused, or is another.
         """
-        for statement in dialect.statements(sql, self.schema):
+        for statement in statements(sql, self.schema):
             if statement.command not in commands or statement.table not in (table, None) or statement.sql:
                 raise SqlError(f"{statement.command} is not allowed here", "42501")
             self._one(statement, [])
@@ -212,9 +213,18 @@ class Database:
         Raises:
             SqlError: It is none, or does not fit the table.
         """
-        translated = dialect.condition(sql, self.schema)
+        translated = condition(sql, self.schema)
         self.fetch(f"SELECT 1 FROM {quoted(table)} WHERE {translated} LIMIT 0")  # noqa: S608 - the project's own SQL
         return translated
+
+    def copy_from(self, other: Database) -> None:
+        """Become a copy of another database: tables, rows, views, policies, functions, sequences.
+
+        What was here before is gone.
+        """
+        other._connection.backup(self._connection)
+        self.policies, self.secured, self.functions = other._known()
+        self._sequences = other._sequences.copy()
 
     # ---------------------------------------------------------------- what there is
 
@@ -230,7 +240,7 @@ class Database:
         """Columns of a table or view; none when there is no such relation."""
         return [
             Column(name=row[1], declared=row[2].lower(), nullable=not row[3], default=row[4], key=row[5])
-            for row in self.fetch(f"PRAGMA table_info({quoted(name)})")
+            for row in self.fetch("SELECT * FROM pragma_table_info(?)", [name])
         ]
 
     def size(self) -> int:

@@ -6,6 +6,7 @@ Source: Run402 1.57, expose manifest version 1; what no document tells is decide
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import attrs
@@ -14,7 +15,8 @@ from tollkit.oidc.json_values import is_list, is_object
 from tollkit.sandbox.run402.database import Database
 from tollkit.sandbox.run402.gateway import GatewayError
 from tollkit.sandbox.run402.pgtypes import SqlError
-from tollkit.sandbox.run402.sql import Policy, quoted
+from tollkit.sandbox.run402.sql.statements import Policy
+from tollkit.sandbox.run402.sql.tokens import quoted
 
 __all__ = ["Exposure", "ViewRule"]
 
@@ -89,6 +91,11 @@ class Exposure:
         after = self.names()
         dropped = {kind: [name for name in names if name not in after[kind]] for kind, names in before.items()}
         return {"applied": after, "dropped": dropped}
+
+    def copy_from(self, other: Exposure) -> None:
+        """Expose what another manifest exposes, of a database that was copied from the other's."""
+        self.manifest = other.manifest
+        self.grants, self.owners, self.views, self.rpcs, self._policies, self._views = deepcopy(other._state())
 
     def _state(self) -> tuple[Any, ...]:
         return self.grants, self.owners, self.views, self.rpcs, self._policies, self._views

@@ -17,7 +17,7 @@ import attrs
 from starlette.responses import Response
 
 from tollkit.sandbox.http import members
-from tollkit.sandbox.run402.calls import Call, GatewayError
+from tollkit.sandbox.run402.calls import Call, GatewayError, json_of
 from tollkit.sandbox.run402.parts import Answer, Operation, OperationGroup, invalid, number, query_number, text_list
 from tollkit.sandbox.run402.tiers import TIERS
 
@@ -78,7 +78,7 @@ class Invocation:
     def json(self) -> Any:
         """The body as JSON; None when it is none."""
         try:
-            return json.loads(self.body)
+            return json_of(self.body)
         except ValueError:
             return None
 

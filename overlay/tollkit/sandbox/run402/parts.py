@@ -134,10 +134,7 @@ class OperationGroup:
                 self._statuses[operation_id] = status
 
     def _run(self, operation: Operation, call: Call) -> Response:
-        try:
-            answer = operation.handler(call)
-        except UnicodeEncodeError:  # JSON can have halves of a character in its texts, and UTF-8 cannot
-            raise GatewayError(400, "VALIDATION_ERROR", "A text of the body is no Unicode.") from None
+        answer = operation.handler(call)
         if isinstance(answer, Response):
             return answer
         if not isinstance(answer, Answer):

@@ -19,7 +19,7 @@ from tollkit.sandbox.run402.database import Caller, Column, Database
 from tollkit.sandbox.run402.expose import Exposure
 from tollkit.sandbox.run402.gateway import GatewayError
 from tollkit.sandbox.run402.pgtypes import SqlError, canonical, stored, to_json
-from tollkit.sandbox.run402.sql import literal, quoted, tokens
+from tollkit.sandbox.run402.sql.tokens import literal, quoted, tokens
 
 __all__ = ["Rest", "refused"]
 

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from tollkit.sandbox.clock import iso
 from tollkit.sandbox.http import json_answer
-from tollkit.sandbox.run402.deploy.content import ContentStore, UploadSession, after_assembly
+from tollkit.sandbox.run402.deploy.content import MOST_BYTES, ContentStore, UploadSession, after_assembly
 from tollkit.sandbox.run402.files import IMMUTABLE, etag, file_answer
 from tollkit.sandbox.run402.gateway import Call, Gateway, GatewayError, route
 
@@ -148,8 +148,8 @@ class StorageRoutes:
         if len(key.encode()) > _KEY_BYTES or "\0" in key:
             raise _invalid("key", f"must be at most {_KEY_BYTES} bytes")
         size = call.whole("size_bytes")
-        if size < 0:
-            raise _invalid("size_bytes", "must not be negative")
+        if not 0 <= size <= MOST_BYTES:
+            raise _invalid("size_bytes", f"must be from 0 to {MOST_BYTES}")
         visibility = call.required("visibility")
         if visibility not in ("public", "private"):
             raise _invalid("visibility", "must be public or private")
@@ -288,7 +288,7 @@ class StorageRoutes:
     def _list(self, call: Call) -> Any:
         project, _ = self._gateway.by_any_key(call.request)
         text = call.query.get("limit") or str(_PAGE)
-        if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST:
+        if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= _MOST:
             raise _invalid("limit", f"must be a number from 1 to {_MOST}")
         prefix, cursor = call.query.get("prefix", ""), call.query.get("cursor")
         after = None if cursor is None else _decoded(cursor)

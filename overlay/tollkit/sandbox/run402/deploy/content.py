@@ -43,6 +43,9 @@ __all__ = ["ContentStore", "Countdown", "Held", "Presigner", "Received", "Transf
 
 GIB = 1 << 30
 MIB = 1 << 20
+MOST_BYTES = 5 << 40
+"""Bytes of the largest object: 5 TiB, as the platform's documentation has it."""
+MOST_PARTS = 10_000
 _UPLOADS = "/upload/"
 _CHECKSUM = "x-amz-checksum-sha256"
 _PIECE = 1 << 20
@@ -365,7 +368,9 @@ class ContentStore:
     def _ranges(self, size: int) -> tuple[tuple[int, int], ...]:
         if size <= self.multipart_above:
             return ((0, size - 1),)
-        return tuple((start, min(start + self.part_size, size) - 1) for start in range(0, size, self.part_size))
+        # larger parts rather than more than a storage of this kind takes
+        step = max(self.part_size, -(-size // MOST_PARTS))
+        return tuple((start, min(start + step, size) - 1) for start in range(0, size, step))
 
     def parts(self, session: UploadSession) -> list[dict[str, Any]]:
         """The parts of an upload with fresh addresses, as they are told to the client."""

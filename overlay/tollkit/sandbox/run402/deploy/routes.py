@@ -17,7 +17,14 @@ from tollkit.run402.x402 import USDC
 from tollkit.sandbox.clock import iso
 from tollkit.sandbox.http import json_answer
 from tollkit.sandbox.run402.callers import Caller, Callers
-from tollkit.sandbox.run402.deploy.content import ContentStore, Countdown, UploadSession, after_assembly, first_hit
+from tollkit.sandbox.run402.deploy.content import (
+    MOST_BYTES,
+    ContentStore,
+    Countdown,
+    UploadSession,
+    after_assembly,
+    first_hit,
+)
 from tollkit.sandbox.run402.deploy.links import Links
 from tollkit.sandbox.run402.deploy.operations import Commit, Failure, Operation, Operations
 from tollkit.sandbox.run402.deploy.releases import Release, canonical, diff_of, diff_states, summary
@@ -519,8 +526,8 @@ def _contents(call: Call) -> Iterable[tuple[str, int, str | None]]:
         sha256, size = told.get("sha256"), told.get("size")
         if not isinstance(sha256, str) or _HASH.fullmatch(sha256) is None:
             raise _invalid("content.sha256", "must be 64 hex digits in lower case")
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-            raise _invalid("content.size", "must be a number of bytes")
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MOST_BYTES:
+            raise _invalid("content.size", f"must be a number of bytes up to {MOST_BYTES}")
         content_type = told.get("content_type")
         yield sha256, size, content_type if isinstance(content_type, str) else None
 
@@ -554,6 +561,6 @@ def _number(call: Call, name: str, usual: int, most: int, *, least: int = 1) -> 
     text = call.query.get(name)
     if text is None:
         return usual
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not least <= int(text) <= most:
         raise _invalid(name, f"must be a number from {least} to {most}")
     return int(text)

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, cast
 
 import attrs
 
+from tollkit.sandbox.run402.deploy.content import MOST_BYTES
 from tollkit.sandbox.run402.deploy.releases import File, Function, State, canonical
 from tollkit.sandbox.run402.gateway import GatewayError
 
@@ -191,8 +192,8 @@ class _Reader:
         sha256, size = ref.get("sha256"), ref.get("size")
         if not isinstance(sha256, str) or _HASH.fullmatch(sha256) is None:
             self.refuse(f"{place}.sha256", "it must be 64 hex digits in lower case")
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-            self.refuse(f"{place}.size", "it must be a number of bytes")
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MOST_BYTES:
+            self.refuse(f"{place}.size", f"it must be a number of bytes up to {MOST_BYTES}")
         if self.contents.setdefault(sha256, size) != size:
             self.refuse(f"{place}.size", "the same content has another size elsewhere")
         return sha256

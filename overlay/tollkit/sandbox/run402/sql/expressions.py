@@ -1,0 +1,338 @@
+"""Expressions and queries of Postgres, written over for SQLite."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from tollkit.sandbox.run402.pgtypes import SqlError, canonical
+from tollkit.sandbox.run402.sql.tokens import Token, closing, local, near, quoted, split, tokens, whole
+
+__all__ = ["TYPE_SEQUELS", "condition", "expression", "items_of", "select", "type_at"]
+
+_WORDS = {
+    "ilike": "GLOB",  # four infix functions that SQLite lets one define: LIKE, GLOB, REGEXP, MATCH
+    "current_timestamp": "now()",
+    "localtimestamp": "now()",
+    "current_date": "pg_cast(now(), 'date')",
+    "jsonb_build_object": "json_object",
+    "json_build_object": "json_object",
+    "jsonb_build_array": "json_array",
+    "json_build_array": "json_array",
+    "jsonb_array_length": "json_array_length",
+    "jsonb_agg": "json_group_array",
+    "json_agg": "json_group_array",
+    "array_agg": "json_group_array",
+    "char_length": "length",
+    "greatest": "max",
+    "least": "min",
+    "random": "pg_random",
+    "uuid_generate_v4": "gen_random_uuid",
+}
+_SIGNS = {"~": "REGEXP", "~*": "MATCH", "!~": "NOT REGEXP", "!~*": "NOT MATCH"}
+_LITERAL_TYPES = frozenset({"timestamptz", "timestamp", "date", "time", "uuid", "jsonb", "json"})
+TYPE_SEQUELS: Mapping[str, tuple[str, ...]] = {
+    "double": ("precision",),
+    "character": ("varying",),
+    "bit": ("varying",),
+    "timestamp": ("with", "without", "time", "zone"),
+    "time": ("with", "without", "time", "zone"),
+}
+_NO_FUNCTION = frozenset(
+    ("and", "or", "not", "in", "values", "where", "when", "then", "else", "case", "select", "from", "on", "as", "is")
+) | {
+    "like",
+    "ilike",
+    "any",
+    "all",
+    "between",
+    "by",
+    "having",
+    "returning",
+    "set",
+    "limit",
+    "exists",
+    "using",
+    "check",
+}
+_CLAUSES = frozenset(
+    ("where", "group", "having", "order", "limit", "offset", "union", "intersect", "except", "window", "for", "fetch")
+)
+
+
+def type_at(found: Sequence[Token], place: int) -> tuple[str, int]:
+    """The type that is written there, as written, and where it ends."""
+    if place >= len(found) or found[place].kind not in ("word", "quoted"):
+        raise SqlError(near(found, place), "42601")
+    words = [found[place].name]
+    place += 1
+    sequels = TYPE_SEQUELS.get(words[0], ())
+    size = ""
+    while place < len(found):
+        token = found[place]
+        if token.kind == "word" and token.text in sequels:
+            words.append(token.text)
+            place += 1
+        elif token.text == "(" and not size:
+            end = closing(found, place)
+            size = "(" + "".join(inner.text for inner in found[place + 1 : end]) + ")"
+            place = end + 1
+        elif token.text == "[":
+            words.append("[]")
+            place = next((at for at in range(place, len(found)) if found[at].text == "]"), place) + 1
+        else:
+            break
+    return " ".join(words).replace(" []", "[]") + size, place
+
+
+def expression(found: Sequence[Token]) -> str:
+    """An expression, for SQLite.
+
+    Raises:
+        SqlError: It is none, or has a type that the sandbox does not know.
+    """
+    return " ".join(_pieces(found))
+
+
+def _pieces(found: Sequence[Token]) -> list[str]:
+    """The tokens for SQLite. `out` holds whole operands where one ends, so that a cast can wrap the last."""
+    out: list[str] = []
+    place = 0
+    while place < len(found):
+        token = found[place]
+        after = found[place + 1] if place + 1 < len(found) else Token("sign", "")
+        if token.text == "::":
+            written, place = type_at(found, place + 1)
+            _wrap(out, "pg_cast", _cast_kind(written))
+            continue
+        if token.text in ("+", "-") and out and (interval := _interval(found, place + 1)):
+            text, place = interval
+            _wrap(out, "pg_shift", f"'{token.text}', {text}")
+            continue
+        if token.kind == "word" and token.text == "cast" and after.text == "(":
+            end = closing(found, place + 1)
+            inner = found[place + 2 : end]
+            at = next((at for at in range(len(inner) - 1, -1, -1) if inner[at].text == "as"), len(inner))
+            written, _ = type_at(inner, at + 1)
+            out.append(f"pg_cast({expression(inner[:at])}, {_cast_kind(written)})")
+            place = end + 1
+            continue
+        if token.kind == "word" and token.text == "array" and after.text == "[":
+            end = closing(found, place + 1)
+            out.append(f"json_array({expression(found[place + 2 : end])})")
+            place = end + 1
+            continue
+        if token.text == "=" and after.text == "any":
+            end = closing(found, place + 2)
+            items = expression(found[place + 3 : end])
+            out.append(f"IN (SELECT value FROM json_each(pg_items({items})))")  # noqa: S608 - the project's own SQL
+            place = end + 1
+            continue
+        if token.kind == "word" and token.text in _LITERAL_TYPES and after.kind == "text":
+            out.append(f"pg_cast({after.text}, '{token.text}')")
+            place += 2
+            continue
+        if token.text == "(" and token.kind == "sign":
+            end = closing(found, place)
+            group = f"({_query(found[place + 1 : end])})"
+            if out and _calls(found[place - 1]):
+                out.append(out.pop() + group)
+            else:
+                out.append(group)
+            place = end + 1
+            continue
+        if token.text == "." and out and after.kind in ("word", "quoted", "sign"):
+            out.append(out.pop() + "." + (quoted(after.name) if after.kind == "quoted" else after.text))
+            place += 2
+            continue
+        clause = place > 0 and found[place - 1].text == "do"
+        out.append(quoted(token.text) if token in _FREE and not clause else _plain(token, after))
+        place += 1
+    return out
+
+
+def _calls(before: Token) -> bool:
+    return before.kind == "quoted" or (before.kind == "word" and before.text not in _NO_FUNCTION)
+
+
+def _plain(token: Token, after: Token) -> str:
+    if token.kind == "param":
+        return "?" + token.text[1:]
+    if token.kind == "quoted":
+        return quoted(token.name)
+    if token.kind == "word":
+        return _WORDS.get(token.text, token.text) if after.text == "(" or token.text in _BARE else token.text
+    return _SIGNS.get(token.text, token.text)
+
+
+_FREE = frozenset(Token("word", name) for name in ("index", "transaction", "autoincrement", "nothing"))
+"""Names that SQLite would take for its own words, and Postgres does not."""
+_BARE = frozenset({"ilike", "current_timestamp", "localtimestamp", "current_date"})
+"""Of `_WORDS`: what stands without parentheses; the others may also be names of columns."""
+
+
+def _wrap(out: list[str], function: str, arguments: str) -> None:
+    if not out:
+        raise SqlError('syntax error at or near "::"', "42601")
+    out.append(f"{function}({out.pop()}, {arguments})")
+
+
+def _cast_kind(written: str) -> str:
+    size = re.search(r"\((\d+)\)", written)
+    return f"'{canonical(written)}'" + (f", {size[1]}" if size else "")
+
+
+def _interval(found: Sequence[Token], place: int) -> tuple[str, int] | None:
+    """The interval that is written there, and where it ends."""
+    if place + 1 < len(found) and found[place].text == "interval" and found[place + 1].kind == "text":
+        return found[place + 1].text, place + 2
+    if place + 2 < len(found) and found[place].kind in ("text", "param") and found[place + 1].text == "::":
+        written, end = type_at(found, place + 2)
+        if canonical(written) == "interval":
+            return _plain(found[place], found[place]), end
+    return None
+
+
+def condition(sql: str, schema: str) -> str:
+    """A condition on rows, for SQLite.
+
+    Raises:
+        SqlError: It is none.
+    """
+    found = local(tokens(sql), schema)
+    depth = 0
+    for token in found:
+        depth += (token.text == "(") - (token.text == ")")
+        if depth < 0 or token.text == ";":
+            raise SqlError(f'syntax error at or near "{token.text}"', "42601")
+    if not found or depth:
+        raise SqlError("syntax error at end of input", "42601")
+    with whole():
+        return expression(found)
+
+
+# -------------------------------------------------------------------- queries
+
+
+def _query(found: Sequence[Token]) -> str:
+    """What stands in parentheses: an expression, or a query."""
+    return expression(_without_locks(found))
+
+
+def _without_locks(found: Sequence[Token]) -> Sequence[Token]:
+    """Without `FOR UPDATE` at the end: one connection needs no locks."""
+    words = [token.text for token in found[-2:]]
+    return found[:-2] if words in (["for", "update"], ["for", "share"]) else found
+
+
+_KNOWN = {
+    **dict.fromkeys(("count", "row_number", "rank", "dense_rank", "sum"), "int8"),
+    **dict.fromkeys(("exists", "bool_and", "bool_or", "every"), "bool"),
+    **dict.fromkeys(("jsonb_agg", "jsonb_build_object", "jsonb_build_array"), "jsonb"),
+    **dict.fromkeys(("json_agg", "json_build_object", "json_build_array"), "json"),
+    **dict.fromkeys(("lower", "upper", "trim", "concat", "replace", "string_agg", "md5", "substr"), "text"),
+    "array_agg": "_text",
+    "avg": "numeric",
+    "length": "int4",
+    "now": "timestamptz",
+    "gen_random_uuid": "uuid",
+    "auth_uid": "uuid",
+    "current_date": "date",
+    "current_timestamp": "timestamptz",
+}
+"""Types of what functions give, where the columns do not tell."""
+
+
+def items_of(found: Sequence[Token]) -> tuple[str, tuple[tuple[str | None, str | None], ...]]:
+    """What is selected or returned, with the names that Postgres would give, and what is known of each."""
+    written: list[str] = []
+    known: list[tuple[str | None, str | None]] = []
+    for item in split(found):
+        if not item:
+            raise SqlError("syntax error at end of input", "42601")
+        alias: str | None = None
+        kind: str | None = None
+        body: Sequence[Token] = item
+        if len(item) > 2 and item[-2].text == "as":
+            alias, body = item[-1].name, item[:-2]
+        elif len(item) > 1 and item[-1].kind in ("word", "quoted") and _ends_operand(item[-2]):
+            alias, body = item[-1].name, item[:-1]
+        natural = "?column?"
+        if body[-1].text == "*":
+            written.append(expression(body))
+            known.append(("*", None))
+            continue
+        cast = next((at for at in range(len(body) - 1, 0, -1) if body[at].text == "::"), None)
+        if cast is not None and type_at(body, cast + 1)[1] == len(body):
+            kind, _ = type_at(body, cast + 1)
+            kind = canonical(kind)
+            natural = body[cast - 1].name if body[cast - 1].kind in ("word", "quoted") else kind
+        elif all(token.kind in ("word", "quoted") or token.text == "." for token in body):
+            natural = body[-1].name
+            kind = "bool" if natural in ("true", "false") and len(body) == 1 else _KNOWN.get(natural)
+            natural = "bool" if kind == "bool" else natural
+        elif body[0].kind in ("word", "quoted") and len(body) > 1 and body[1].text == "(":
+            natural = body[0].name
+            if closing(body, 1) == len(body) - 1:
+                kind = _KNOWN.get(natural)
+        kind = kind or ("bool" if _is_condition(body) else None)
+        written.append(f"{expression(body)} AS {quoted(alias or natural)}")
+        known.append((kind, alias or natural))
+    return ", ".join(written), tuple(known)
+
+
+_COMPARISONS = frozenset(("=", "<", ">", "<=", ">=", "<>", "!=", "~", "~*", "!~", "!~*")) | {
+    "and",
+    "or",
+    "not",
+    "is",
+    "in",
+    "like",
+    "ilike",
+    "between",
+    "exists",
+}
+
+
+def _is_condition(body: Sequence[Token]) -> bool:
+    depth = 0
+    found = False
+    for token in body:
+        depth += (token.text in "([") - (token.text in ")]")
+        if token.kind in ("word", "sign") and depth == 0:
+            if token.text == "case":
+                return False
+            found = found or token.text in _COMPARISONS
+    return found
+
+
+def _ends_operand(token: Token) -> bool:
+    if token.kind == "sign":
+        return token.text in (")", "]")
+    return token.kind != "word" or token.text not in _NO_FUNCTION
+
+
+def select(found: Sequence[Token]) -> tuple[str, tuple[tuple[str | None, str | None], ...]]:
+    """A query whose own list of items is named as Postgres names it."""
+    found = _without_locks(found)
+    depth = 0
+    start = None
+    for place, token in enumerate(found):
+        depth += (token.text == "(") - (token.text == ")")
+        if depth == 0 and token.kind == "word":
+            if token.text == "select" and start is None:
+                start = place + 1
+                if start < len(found) and found[start].text in ("distinct", "all"):
+                    start += 1
+            elif start is not None and (token.text == "from" or token.text in _CLAUSES):
+                return _named(found, start, place)
+    if start is None:
+        return expression(found), ()
+    return _named(found, start, len(found))
+
+
+def _named(found: Sequence[Token], start: int, end: int) -> tuple[str, tuple[tuple[str | None, str | None], ...]]:
+    if start == end:
+        return expression(found), ()
+    items, known = items_of(found[start:end])
+    return f"{expression(found[:start])} {items} {expression(found[end:])}", known

@@ -63,7 +63,7 @@ test: setup $(GENVENV)/.ready $(ORACLES)/.ready $(DRIFT)  ## run the tests, with
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-demo: setup  ## watch PymtHouse's whole job run against an embedded sandbox
+demo: setup  ## watch the whole job of each platform run against an embedded sandbox
 	@$(PY) scripts/demo.py
 
 bench: setup $(GENVENV)/.ready  ## measure, as ratios against peers in the same run

@@ -109,6 +109,10 @@ def test_a_page_in_a_browser_cannot_drive_it(caller: Caller) -> None:
     form = caller.http.post("/__sandbox__/reset", content=b"{}", headers={"Content-Type": "text/plain"})
     assert form.status_code == 400
     assert caller.http.get("/__sandbox__/", headers={"Host": "sandbox.localhost:80"}).status_code == 200
+    # a page that was deployed to the sandbox has its origin
+    for told in ({"Origin": str(caller.http.base_url)}, {"Sec-Fetch-Site": "same-origin"}):
+        assert caller.http.post("/__sandbox__/reset", json={}, headers=told).status_code == 403
+    assert caller.http.get("/__sandbox__/", headers={"Sec-Fetch-Site": "none"}).status_code == 200
     assert (
         caller.http.post("/__sandbox__/reset", content=b"{", headers={"Content-Type": "application/json"}).status_code
         == 400

@@ -15,7 +15,7 @@
 Amounts of dollars are text in answers, so that none loses a digit.
 
 It is served on loopback addresses only, to requests whose `Host` is a loopback name and, for a body, whose content
-type is JSON: a page in a browser can reach neither.
+type is JSON, and to no page in a browser, one that was deployed to the sandbox among them.
 """
 
 from __future__ import annotations
@@ -153,6 +153,9 @@ class Control:
     async def _answer(self, request: Request) -> Response:
         if not _is_local_name(request.headers.get("host", "")):
             return json_answer({"error": "the sandbox is driven from this machine only"}, 403)
+        # pages that were deployed to the sandbox have its own origin
+        if "origin" in request.headers or request.headers.get("sec-fetch-site", "none") != "none":
+            return json_answer({"error": "the sandbox is driven by programs, not by pages"}, 403)
         try:
             arguments = await _arguments(request)
             path = request.url.path.removeprefix(CONTROL_PREFIX).strip("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,16 +19,25 @@ def project(run402_sandbox: Run402Sandbox) -> Project:
     return run402_sandbox.seed_project(name="shop")
 
 
+def _site(folder: Path) -> Path:
+    (folder / "index.html").write_text("<h1>shop</h1>")
+    (folder / "about.html").write_text("<h1>about</h1>")
+    return folder
+
+
 def test_versions_are_published_changed_and_deleted(
-    side: Side, run402_sandbox: Run402Sandbox, project: Project
+    side: Side, run402_sandbox: Run402Sandbox, project: Project, tmp_path: Path
 ) -> None:
-    client = side.client(run402_sandbox, project)
+    client = side.client(run402_sandbox, project, signer=SIGNER)
     side.do(client.functions.deploy(project.id, name="pay", code="process.env.STRIPE_KEY"))
     side.do(client.projects.sql(project.id, "CREATE TABLE items (id int)"))
+    run402_sandbox.deploys.set_pace("instant")
+    side.do(client.sites.deploy_dir(project.id, _site(tmp_path)))
     first = side.do(client.apps.publish(project.id))
     assert (first.version, first.name, first.visibility, first.fork_allowed) == (1, "shop", "public", False)
     assert (first.tags, first.description, first.status, first.project_id) == ([], None, "published", project.id)
     assert (first.function_count, first.table_count, first.min_tier) == (1, 1, "prototype")
+    assert (first.site_file_count, first.site_total_bytes) == (2, 27)
     assert [secret.key for secret in first.required_secrets] == ["STRIPE_KEY"]
     assert first.fork_pricing == {"prototype": "$0.10", "hobby": "$5.00", "team": "$20.00"}
     second = side.do(

@@ -90,6 +90,12 @@ class Groups:
         self.deploys: Deploys = Deploys(
             gateway, routes=self.deploy, store=store, operations=operations, callers=callers, sites=self.sites
         )
+        self.apps.count_files = self._files_of
+
+    def _files_of(self, project_id: str) -> tuple[int, int]:
+        """Number and bytes of the files of a project's site."""
+        files = self.deploys.site_files(project_id).values()
+        return len(files), sum(file.size for file in files)
 
     def __iter__(self) -> Iterator[Group]:
         return (group for group in vars(self).values() if group is not self.deploys)

@@ -306,7 +306,7 @@ class MemoryCredentials:
         self._reuse = siwx_reuse
         self._allowance = allowance
         self._siwx: SiwxSigner | None = None
-        self.blocking: bool = signer is not None
+        self.blocking: bool = signer is not None and type(signer) is not PrivateKeySigner
         """Whether methods may wait: a signer of others may ask a server."""
         if allowance is not None:
             self._siwx = self._siwx_of(wallet_of(allowance))

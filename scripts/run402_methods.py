@@ -251,8 +251,13 @@ def _scope(namespace: str, name: str) -> str:
     return _SCOPES.get(maker, "default")
 
 
-def methods() -> Iterator[Method]:
+@cache
+def methods() -> tuple[Method, ...]:
     """Every method of the clients."""
+    return tuple(_methods_of_groups())
+
+
+def _methods_of_groups() -> Iterator[Method]:
     for namespace, group in _groups(Groups).items():
         found: dict[Any, list[str]] = {}
         for name, value in vars(group).items():
@@ -324,7 +329,7 @@ def main() -> int:
         PAGE.write_text(made, "utf-8")
         return 0
     if PAGE.exists() and PAGE.read_text("utf-8") == made:
-        print(f"methods: {sum(1 for _ in methods())} methods of Run402 as {PAGE.relative_to(ROOT)} tells them")
+        print(f"methods: {len(methods())} methods of Run402 as {PAGE.relative_to(ROOT)} tells them")
         return 0
     print(f"{PAGE.relative_to(ROOT)} is not what the code gives; run: python scripts/run402_methods.py")
     return 1

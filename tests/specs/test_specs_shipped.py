@@ -82,6 +82,7 @@ def test_document_is_clean(path):
     assert [str(finding) for finding in lint(path)] == []
 
 
+@pytest.mark.timeout(300)
 def test_the_command_passes_over_everything(capsys):
     assert lint_specs.main([]) == 0
     printed = capsys.readouterr()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -77,7 +78,7 @@ class Operation:
     statuses: tuple[int, ...]
 
 
-class OperationGroup:
+class OperationGroup(ABC):
     """Routes that know which statuses their success may have.
 
     A subclass tells its tables in `schema`, as statements `CREATE TABLE name (...)`, and its operations in
@@ -100,9 +101,9 @@ class OperationGroup:
         """Set the levers as they are at first."""
         self._statuses: dict[str, int] = {}
 
+    @abstractmethod
     def operations(self) -> Iterable[Operation]:
         """The operations of the group."""
-        raise NotImplementedError
 
     def routes(self) -> list[Route]:
         """One route for each operation."""

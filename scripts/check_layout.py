@@ -41,7 +41,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "tollkit_api": ("tollkit_api",),
 }  # fmt: skip
 NOT_FROM_OUTSIDE = ("tollkit.sandbox", "tollkit.cli")
-HTTPX_IMPORTERS = ("tollkit.core.http", "tollkit.core.transports", "tollkit_api.runtime.client")
+IMPORTERS = {
+    "httpx": ("tollkit.core.http", "tollkit.core.transports", "tollkit_api.runtime.client"),
+    "aiohttp": ("tollkit.core.engine",),
+    "yarl": ("tollkit.core.engine",),
+}
+"""Who alone may import a library."""
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -90,8 +95,9 @@ def findings() -> Iterator[str]:
             yield f"{where}: room {own} is not in the rules; add it here and to docs/architecture.md"
             continue
         for target, line in imports(name, path):
-            if within(target, "httpx") and name not in HTTPX_IMPORTERS:
-                yield f"{where}:{line}: imports httpx; only {', '.join(HTTPX_IMPORTERS)} may"
+            for library, importers in IMPORTERS.items():
+                if within(target, library) and name not in importers:
+                    yield f"{where}:{line}: imports {library}; only {', '.join(importers)} may"
             if not target.startswith("tollkit"):
                 continue
             if (

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from support.toy import AsyncSide, BlockingSide, Side
+from support.toy import SIDES, Side
 from tollkit.core import drivers
 
 _asyncio_sleep = asyncio.sleep
 
 
-@pytest.fixture(params=[BlockingSide, AsyncSide], ids=lambda kind: kind.name)
+@pytest.fixture(params=SIDES, ids=lambda kind: f"{kind.name}-{kind.engine}")
 def side(request: pytest.FixtureRequest) -> Iterator[Side]:
-    """The blocking or the async client: `side.client(url)` makes one, `side.do(client.method())` calls it."""
+    """A client of either kind and engine: `side.client(url)` makes one, `side.do(client.method())` calls it."""
     chosen = request.param()
     yield chosen
     chosen.end()

@@ -201,7 +201,7 @@ def test_what_a_generated_operation_refuses_is_an_argument_error(argument: str, 
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-@pytest.mark.parametrize("body", [{"a": float("nan")}, {"a": object()}, {"a": {1, 2}}], ids=repr)
+@pytest.mark.parametrize("body", [{"a": float("nan")}, {"a": object}, {"a": {1, 2}}], ids=repr)
 def test_a_body_that_json_cannot_say(body: Any) -> None:
     with pytest.raises(ArgumentError) as caught:
         built(encode.json_body, body)

@@ -446,7 +446,7 @@ def test_without_its_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
         RedisEtagStore("redis://127.0.0.1")
 
 
-def test_times_of_an_entry_that_are_no_numbers_are_never_fresh() -> None:
-    loaded = Entry.load(json.dumps({**GOOD, "checked_at": math.nan}))
-    assert loaded is not None
-    assert math.isnan(loaded.checked_at)
+@pytest.mark.parametrize("time", [math.nan, math.inf, -math.inf, "nan", "inf", "1e999"])
+@pytest.mark.parametrize("name", ["fetched_at", "checked_at"])
+def test_an_entry_without_its_time_is_a_missing_one(name: str, time: object) -> None:
+    assert Entry.load(json.dumps({**GOOD, name: time})) is None

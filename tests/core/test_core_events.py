@@ -148,7 +148,7 @@ SECRET = request(
         Answer(302, headers={"location": f"http://h/?token={SENTINEL}#{SENTINEL}"}),
         Answer(502, b"<html>", {"content-type": "text/html"}),
         Reset(),
-        Hold(),
+        pytest.param(Hold(), id="Hold"),
         None,
     ],
     ids=str,

@@ -247,7 +247,9 @@ def test_run_forever_until_told_to_stop(number: signal.Signals) -> None:
         assert (answer.json()["totals"]["requestCount"] > 0) == (number == signal.SIGINT)
         process.send_signal(number)
         assert process.stdout.read() == "ended\n"
-        assert process.stderr.read() == ""
+        # what asyncio says of a slow machine is no complaint of the server
+        told = [line for line in process.stderr.read().splitlines() if not line.startswith("Executing <")]
+        assert told == []
     assert process.returncode == 0
 
 

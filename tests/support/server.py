@@ -109,7 +109,9 @@ class Hold:
 
 @attrs.frozen
 class Tunnel:
-    """Answers a CONNECT and carries bytes both ways."""
+    """Answers a CONNECT and carries bytes both ways; with `to`, to that host and port instead."""
+
+    to: str | None = None
 
 
 Step = Answer | Slam | Reset | Half | Raw | Hold | Tunnel | Callable[[Seen], "Step"]
@@ -187,6 +189,13 @@ class Server:
         """Wait until the clients have closed all connections."""
         with self._changed:
             assert self._changed.wait_for(lambda: not self._sockets, LIMIT), f"{len(self._sockets)} are still open"
+
+    def hang_up(self) -> None:
+        """End all connections from this side, as servers do with idle ones."""
+        with self._changed:
+            for connection in self._sockets:
+                connection.shutdown(socket.SHUT_RDWR)
+        self.wait_closed()
 
     # --- connections ------------------------------------------------------------------------------------
 
@@ -293,7 +302,7 @@ class Server:
             case Reset() | Slam():
                 _break(connection)
             case Tunnel():
-                self._tunnel(seen.target, connection)
+                self._tunnel(step.to or seen.target, connection)
             case _:
                 return self._do(step(seen), seen, connection)
         return False

@@ -9,6 +9,8 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, Unpack
 
+import attrs
+
 from tollkit.core.client import AsyncApi, AsyncClient, BlockingApi, BlockingClient, ClientOptions
 from tollkit.core.credentials import Credentials, NoCredentials
 from tollkit.core.flows import Flow, Flows, Send, flow, send
@@ -109,19 +111,24 @@ class AsyncToy(ToyFlows, AsyncClient):
         return AsyncApi(self, self.flows._service)
 
 
-def _with_defaults(options: dict[str, Any]) -> dict[str, Any]:
+def _with_defaults(options: dict[str, Any], engine: Any) -> dict[str, Any]:
     # most servers of the tests speak no TLS, and to load the certificates of the machine takes 20 ms a client
-    return {"connection": Connection(verify=_TRUSTS_NOBODY), **options}
+    usual = Connection(verify=_TRUSTS_NOBODY) if engine == "httpx" else Connection()
+    connection: Connection = options.get("connection", usual)
+    if connection.engine == "auto":  # "auto" stays what it is where the engine would refuse a setting
+        connection = attrs.evolve(connection, engine=engine if engine == "httpx" else "auto")
+    return {**options, "connection": connection}
 
 
 class BlockingSide:
     """Calls the blocking client."""
 
     name = "blocking"
+    engine = "httpx"
 
     @contextlib.contextmanager
     def client(self, base_url: str, **options: Any) -> Iterator[Any]:
-        with Toy(base_url, **_with_defaults(options)) as toy:
+        with Toy(base_url, **_with_defaults(options, self.engine)) as toy:
             yield toy
 
     def do(self, value: Any) -> Any:
@@ -139,13 +146,14 @@ class AsyncSide:
     """Calls the async client, all calls of a test in one event loop."""
 
     name = "async"
+    engine = "httpx"
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
 
     @contextlib.contextmanager
     def client(self, base_url: str, **options: Any) -> Iterator[Any]:
-        toy = AsyncToy(base_url, **_with_defaults(options))
+        toy = AsyncToy(base_url, **_with_defaults(options, self.engine))
         try:
             yield toy
         finally:
@@ -163,4 +171,17 @@ class AsyncSide:
         self._runner.close()
 
 
+class FastBlockingSide(BlockingSide):
+    """Calls the blocking client over the engine of the extra `fast`."""
+
+    engine = "aiohttp"
+
+
+class FastAsyncSide(AsyncSide):
+    """Calls the async client over the engine of the extra `fast`."""
+
+    engine = "aiohttp"
+
+
 Side = BlockingSide | AsyncSide
+SIDES = (BlockingSide, AsyncSide, FastBlockingSide, FastAsyncSide)

@@ -241,7 +241,7 @@ class Google(Vendor):
     def time_out(self) -> tuple[type[Exception], ...]:
         """The error of whichever HTTP library the SDK is built on."""
         found = [importlib.import_module(name) for name in ("httpx", "httpx2") if importlib.util.find_spec(name)]
-        return tuple(library.TimeoutException for library in found)
+        return (*(library.TimeoutException for library in found), TimeoutError)  # the last of aiohttp
 
     def options(self, client: Any, token: str, **more: Any) -> Any:
         return google_options(client, token, **more)

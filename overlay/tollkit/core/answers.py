@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from tollkit import errors
+from tollkit_api.runtime import DecodeError
+from tollkit_api.runtime.encode import path_value
+from tollkit_api.runtime.json_text import json_value
 from tollkit_api.runtime.preview import preview as masked
 
 if TYPE_CHECKING:
     from tollkit.secrets import Secret
     from tollkit_api.runtime import HttpResponse, Request
 
-__all__ = ["content_type", "is_json", "json_body", "preview", "request_id", "retry_after", "status_error", "without"]
+__all__ = [
+    "content_type",
+    "is_json",
+    "json_body",
+    "path_part",
+    "preview",
+    "request_id",
+    "retry_after",
+    "status_error",
+    "without",
+]
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "cf-ray")
 
@@ -36,20 +48,54 @@ def is_json(response: HttpResponse) -> bool:
 def json_body(response: HttpResponse) -> Any:
     """The body as JSON; `None` when it is not, or does not say that it is."""
     if is_json(response):
-        with contextlib.suppress(ValueError, RecursionError):
-            return json.loads(response.content)
+        with contextlib.suppress(ValueError):
+            return json_value(response.content)
     return None
 
 
 def without(secrets: Iterable[Secret], found: Any) -> Any:
     """Decoded JSON in which `****` stands where a server, or something on the way, repeated what was sent."""
+    return _without([secret for secret in secrets if secret], found)
+
+
+def _without(secrets: list[Secret], found: Any) -> Any:
+    if isinstance(found, str):
+        for secret in secrets:
+            found = found.replace(secret, "****")
+        return found
+    if _is_list(found):
+        return [_without(secrets, item) for item in found]
+    if _is_object(found):
+        return {_without(secrets, name): _without(secrets, item) for name, item in found.items()}
+    return found
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def path_part(value: str, *where: str | int) -> str:
+    """An id that an answer tells, fit for the path of a request.
+
+    Args:
+        value: The id.
+        where: The steps to it in the answer.
+
+    Raises:
+        tollkit_api.runtime.DecodeError: It is empty, or no path can carry it.
+    """
     try:
-        text = json.dumps(found)
-    except RecursionError:
-        return None
-    for secret in secrets:
-        text = text.replace(secret, "****")
-    return json.loads(text)
+        path_value("id", value)
+    except ValueError:
+        problem = DecodeError("an id that the path of a request can carry", "another string")
+        for step in reversed(where):
+            problem.at(step)
+        raise problem from None
+    return value
 
 
 def preview(response: HttpResponse) -> str:
@@ -73,7 +119,8 @@ def request_id(response: HttpResponse, body: Any) -> str | None:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """The wait that an answer asks for, in seconds (RFC 9110 section 10.2.3); `None` when it asks for none.
 
-    Understands seconds (whole or not), an HTTP date, and `retry-after-ms`.
+    Understands seconds (whole or not), an HTTP date, and `retry-after-ms`. A date counts from the answer's own
+    `Date`, since the clocks of the two machines may differ.
     """
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
@@ -81,12 +128,20 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("retry-after", "")
     seconds = _number(text)
     if seconds is None:
-        with contextlib.suppress(ValueError, TypeError, OverflowError):
-            moment = parsedate_to_datetime(text)
-            if moment.tzinfo is None:  # the oldest of the three forms does not name its zone
-                moment = moment.replace(tzinfo=UTC)
-            seconds = max(0.0, moment.timestamp() - time.time())
+        moment = _moment(text)
+        if moment is not None:
+            now = _moment(headers.get("date", ""))
+            seconds = max(0.0, moment - (time.time() if now is None else now))
     return seconds
+
+
+def _moment(text: str) -> float | None:
+    """An HTTP date in seconds since 1970."""
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        moment = parsedate_to_datetime(text)
+        # the oldest of the three forms does not name its zone
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return None
 
 
 def _number(text: str) -> float | None:

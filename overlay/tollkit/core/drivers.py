@@ -11,13 +11,13 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-import attrs
-
 from tollkit.core import policy
+from tollkit.core.bodies import Inflater
+from tollkit.core.engine import SMALL
 from tollkit.core.flows import (
     AsyncCall,
     BlockingCall,
@@ -35,11 +35,14 @@ from tollkit.core.flows import (
 )
 from tollkit.core.http import AsyncConnections, Connections, translate
 from tollkit.core.raw import Answer, Raw
+from tollkit.core.received import Gathering, Received
+from tollkit.core.reclaim import reclaim
 from tollkit.core.settings import Options
 from tollkit.core.tracebacks import forget_locals
 from tollkit.errors import ArgumentError, TollkitError, brand
 
 if TYPE_CHECKING:
+    from tollkit.core.http import AsyncHttpClient
     from tollkit.core.single_flight import Seat
     from tollkit_api.runtime import HttpResponse
 
@@ -48,6 +51,8 @@ __all__ = ["Async", "Blocking"]
 T = TypeVar("T")
 P = ParamSpec("P")
 Answers = list[Answer] | None
+_MOST_OF_A_REFUSAL = 16 << 20
+"""Bytes of an answer that are read where a download was asked for and refused."""
 _leaders: set[asyncio.Future[Any]] = set()
 """Keeps tasks alive that nobody awaits any more; an event loop alone holds them weakly."""
 
@@ -67,26 +72,19 @@ class _Driver(ABC):
     def _pieces(self, body: Body) -> object:
         """The body as the HTTP client takes it."""
 
-    def _wire(self, wire: Wire) -> dict[str, Any]:
-        content: object = wire.content
+    def _wire(self, wire: Wire, whole: bytes | None = None) -> dict[str, Any]:
+        content: object = whole
         headers = wire.headers
-        if wire.content is not None and not isinstance(wire.content, bytes):
-            headers = {**headers, "Content-Length": str(wire.content.size)}
-            content = self._pieces(wire.content)
+        if whole is None:
+            content = wire.content
+            if wire.content is not None and not isinstance(wire.content, bytes):
+                headers = {**headers, "Content-Length": str(wire.content.size)}
+                content = self._pieces(wire.content)
         arguments: dict[str, Any] = {"content": content, "headers": headers, "follow_redirects": False}
         timeout = self._options.timeout
         if timeout is not None:
             arguments["timeout"] = (timeout.connect, timeout.read, timeout.write, timeout.pool)
         return arguments
-
-
-@attrs.frozen
-class _Head:
-    """An answer whose body has gone elsewhere."""
-
-    status_code: int
-    headers: Mapping[str, str]
-    content: bytes = b""
 
 
 class _OwnFailure(Exception):
@@ -103,6 +101,16 @@ def _own() -> Generator[None]:
         yield
     except Exception as failure:
         raise _OwnFailure(failure) from failure
+
+
+def _short(content: bytes | Body | None) -> Body | None:
+    """A body that is better read at once than kept out of memory."""
+    return None if content is None or isinstance(content, bytes) or content.size > SMALL else content
+
+
+def _whole(body: Body) -> bytes:
+    with _own():
+        return b"".join(body.open())
 
 
 @contextlib.contextmanager
@@ -173,7 +181,9 @@ class Blocking(_Driver):
         match effect:
             case Wire():
                 with _translated():
-                    response = self._connections.client().request(effect.method, effect.url, **self._wire(effect))
+                    short = _short(effect.content)
+                    arguments = self._wire(effect, None if short is None else _whole(short))
+                    response = self._connections.client().request(effect.method, effect.url, **arguments)
                 _keep(answers, effect, response)
                 return response
             case Download():
@@ -212,40 +222,44 @@ class Blocking(_Driver):
             write = effect.sink(answer.status_code, answer.headers)
             if write is not None:
                 write(answer.content)
-                answer = _Head(answer.status_code, answer.headers)
+                answer = Received(answer.status_code, answer.headers, b"")
         else:
             with _translated(), stream(wire.method, wire.url, **self._wire(wire)) as response:
                 write = effect.sink(response.status_code, response.headers)
-                if write is None:
-                    response.read()
-                    answer = response
-                else:
-                    # as they come: what a larger piece still lacked would be lost with the connection
-                    for piece in response.iter_bytes():
-                        with _own():
-                            write(piece)
-                    answer = _Head(response.status_code, response.headers)
+                inflater, parts = Inflater(response.headers), Gathering(_MOST_OF_A_REFUSAL)
+                # as they come: what a larger piece still lacked would be lost with the connection
+                for raw in response.iter_raw():
+                    for piece in inflater.pieces(raw):
+                        if write is None:
+                            parts.add(piece)
+                        else:
+                            with _own():
+                                write(piece)
+                inflater.end()
+                answer = Received(response.status_code, response.headers, parts.joined())
         _keep(answers, wire, answer)
         return answer
 
     def _share(self, effect: Share[Any], answers: Answers) -> Any:
         while True:
-            seat = effect.flight.take(effect.key)
-            if seat.leader:
-                try:
+            seat: Seat | None = None
+            try:
+                seat = effect.flight.take(effect.key)
+                if seat.leader:
                     result = self._drive(effect.start(), answers)
-                except BaseException as error:
+                    effect.flight.land(effect.key, seat, result=result)
+                    return result
+            except BaseException as error:  # Ctrl-C comes at any line, and nobody must wait for who is gone
+                if seat is not None and seat.leader:
                     effect.flight.land(effect.key, seat, error=error)
-                    raise
-                effect.flight.land(effect.key, seat, result=result)
-                return result
+                raise
             if effect.meanwhile is not None:
                 return effect.meanwhile
             if seat.thread == threading.get_ident():
                 # A blocking call in the middle of an async one, or in a hook of itself: do it twice rather than
                 # wait for somebody who waits for us.
                 return self._drive(effect.start(), answers)
-            landing = seat.landing.result()
+            landing = seat.wait()
             if not landing.abandoned:
                 return landing.outcome()
 
@@ -265,6 +279,53 @@ class Blocking(_Driver):
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return [future.result() for future in futures]
+
+
+class _Undoable:
+    """A call in a thread whose result is undone when nobody is there any more to take it."""
+
+    def __init__(self, call: Callable[[], Any], undo: Callable[[Any], object]) -> None:
+        self._call = call
+        self._undo = undo
+        self._lock = threading.Lock()
+        self._given_up = False
+        self._results: list[Any] = []
+
+    def __call__(self) -> Any:
+        result = self._call()
+        with self._lock:
+            self._results.append(result)
+            given_up = self._given_up
+        if given_up:
+            self._undo(result)
+        return result
+
+    def give_up(self) -> None:
+        """The caller was cancelled; the thread goes on to its end all the same."""
+        with self._lock:
+            self._given_up = True
+            results = list(self._results)
+        for result in results:
+            self._undo(result)
+
+
+async def _in_thread(effect: Offload[Any]) -> Any:
+    if effect.undo is None:
+        return await asyncio.to_thread(effect.call)
+    work = _Undoable(effect.call, effect.undo)
+    try:
+        return await asyncio.to_thread(work)
+    except asyncio.CancelledError:
+        work.give_up()
+        raise
+
+
+async def _answer_of(client: AsyncHttpClient, wire: Wire, arguments: dict[str, Any]) -> HttpResponse:
+    try:
+        return await client.request(wire.method, wire.url, **arguments)
+    except asyncio.CancelledError as cancelled:
+        await reclaim(cancelled)
+        raise
 
 
 def _land(effect: Share[Any], seat: Seat, leader: asyncio.Task[Any]) -> None:
@@ -322,14 +383,17 @@ class Async(_Driver):
     async def _perform(self, effect: Effect, answers: Answers) -> Any:
         match effect:
             case Wire():
+                client = self._connections.client()
                 with _translated():
-                    response = await self._connections.client().request(
-                        effect.method, effect.url, **self._wire(effect)
-                    )
+                    response = await _answer_of(client, effect, self._wire(effect))
                 _keep(answers, effect, response)
                 return response
             case Download():
-                return await self._download(effect, answers)
+                try:
+                    return await self._download(effect, answers)
+                except asyncio.CancelledError as cancelled:
+                    await reclaim(cancelled)
+                    raise
             case Send():
                 response = await self._drive(policy.exchange(effect.request, effect.service, self._options), answers)
                 return effect.service.read(effect.request, response, effect.parse)
@@ -341,7 +405,7 @@ class Async(_Driver):
             case Gather():
                 return await self._gather(effect, answers)
             case Offload():
-                return await asyncio.to_thread(effect.call)
+                return await _in_thread(effect)
             case Call():
                 result = effect.call()
                 return await result if inspect.isawaitable(result) else result
@@ -362,19 +426,21 @@ class Async(_Driver):
             write = effect.sink(answer.status_code, answer.headers)
             if write is not None:
                 await asyncio.to_thread(write, answer.content)
-                answer = _Head(answer.status_code, answer.headers)
+                answer = Received(answer.status_code, answer.headers, b"")
         else:
             with _translated():
                 async with stream(wire.method, wire.url, **self._wire(wire)) as response:
                     write = effect.sink(response.status_code, response.headers)
-                    if write is None:
-                        await response.aread()
-                        answer = response
-                    else:
-                        async for piece in response.aiter_bytes():
-                            with _own():
-                                await asyncio.to_thread(write, piece)
-                        answer = _Head(response.status_code, response.headers)
+                    inflater, parts = Inflater(response.headers), Gathering(_MOST_OF_A_REFUSAL)
+                    async for raw in response.aiter_raw():
+                        for piece in inflater.pieces(raw):
+                            if write is None:
+                                parts.add(piece)
+                            else:
+                                with _own():
+                                    await asyncio.to_thread(write, piece)
+                    inflater.end()
+                    answer = Received(response.status_code, response.headers, parts.joined())
         _keep(answers, wire, answer)
         return answer
 
@@ -390,8 +456,10 @@ class Async(_Driver):
                 return await asyncio.shield(leader)
             if effect.meanwhile is not None:
                 return effect.meanwhile
-            # shielded for the same reason
-            landing = await asyncio.shield(asyncio.wrap_future(seat.landing))
+            if seat.thread == threading.get_ident() and seat.loop is not asyncio.get_running_loop():
+                # the leader's event loop stands still as long as this one runs
+                return await self._drive(effect.start(), answers)
+            landing = await seat.join()
             if not landing.abandoned:
                 return landing.outcome()
 

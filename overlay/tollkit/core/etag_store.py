@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
+from tollkit.core.locks import forkable_lock
 from tollkit.errors import ArgumentError, LocalError, MissingExtraError
+from tollkit_api.runtime.json_text import json_value
 
 if TYPE_CHECKING:
     import sqlite3
@@ -56,15 +58,17 @@ class Entry:
     @classmethod
     def load(cls, data: bytes | str) -> Entry | None:
         """The entry from `dump()`; `None` when the data are not one, so that a damaged entry is a missing one."""
-        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-            found: Any = json.loads(data)
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, OverflowError):
+            found: Any = json_value(data)
             etag = found["etag"]
-            if etag is None or isinstance(etag, str):
+            fetched_at, checked_at = float(found["fetched_at"]), float(found["checked_at"])
+            # an infinite time would keep the entry fresh for ever
+            if (etag is None or isinstance(etag, str)) and math.isfinite(fetched_at) and math.isfinite(checked_at):
                 return cls(
                     etag=etag,
                     body=found["body"].encode("utf-8", "surrogateescape"),
-                    fetched_at=float(found["fetched_at"]),
-                    checked_at=float(found["checked_at"]),
+                    fetched_at=fetched_at,
+                    checked_at=checked_at,
                 )
         return None
 
@@ -77,7 +81,12 @@ class EtagStore(Protocol):
         ...
 
     def put(self, key: str, entry: Entry) -> None:
-        """Keep the entry, in place of an older one."""
+        """Keep the entry, in place of an older one.
+
+        Args:
+            key: From `entry_key`.
+            entry: What to keep.
+        """
         ...
 
     def delete(self, key: str) -> None:
@@ -103,7 +112,7 @@ class MemoryEtagStore:
             raise ArgumentError("max_entries", "must be 1 or more")
         self._max_entries = max_entries
         self._entries: OrderedDict[str, Entry] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = forkable_lock()
 
     def get(self, key: str) -> Entry | None:
         """The entry, `None` when there is none."""
@@ -114,7 +123,7 @@ class MemoryEtagStore:
             return entry
 
     def put(self, key: str, entry: Entry) -> None:
-        """Keep the entry."""
+        """Keep the entry, as `EtagStore.put` says."""
         with self._lock:
             self._entries[key] = entry
             self._entries.move_to_end(key)
@@ -179,7 +188,7 @@ class SqliteEtagStore:
         return Entry.load(row[0]) if row else None
 
     def put(self, key: str, entry: Entry) -> None:
-        """Keep the entry.
+        """Keep the entry, as `EtagStore.put` says.
 
         Raises:
             LocalError: The file cannot be written.
@@ -243,7 +252,7 @@ class RedisEtagStore:
         return Entry.load(data) if data else None
 
     def put(self, key: str, entry: Entry) -> None:
-        """Keep the entry.
+        """Keep the entry, as `EtagStore.put` says.
 
         Raises:
             LocalError: Redis does not answer.

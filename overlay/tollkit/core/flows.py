@@ -123,9 +123,14 @@ class Share(Generic[T]):
 
 @attrs.frozen
 class Offload(Generic[T]):
-    """Effect: call a function that blocks (a file, a database) without blocking an event loop."""
+    """Effect: call a function that blocks (a file, a database) without blocking an event loop.
+
+    A task that is cancelled meanwhile does not wait for the function; what it returns then goes to `undo`, such as to
+    close what it has opened.
+    """
 
     call: Callable[[], T]
+    undo: Callable[[T], object] | None = None
 
 
 @attrs.frozen
@@ -163,9 +168,9 @@ def share(flight: SingleFlight, key: object, start: Callable[[], Flow[T]], *, me
     return result
 
 
-def offload(call: Callable[[], T]) -> Flow[T]:
-    """Call a blocking function without blocking an event loop."""
-    result: T = yield Offload(call)
+def offload(call: Callable[[], T], *, undo: Callable[[T], object] | None = None) -> Flow[T]:
+    """Call a blocking function without blocking an event loop; `undo` gets a result that nobody waits for now."""
+    result: T = yield Offload(call, undo)
     return result
 
 

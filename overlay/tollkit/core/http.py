@@ -10,11 +10,17 @@ import contextlib
 import importlib
 import importlib.util
 import os
-import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import attrs
+
+from tollkit.core import engine
+from tollkit.core.bodies import ACCEPT_ENCODING, Inflater
+from tollkit.core.locks import forkable_lock
+from tollkit.core.pools import Pools
+from tollkit.core.received import Gathering, Received
 from tollkit.core.settings import Connection, Timeout
 from tollkit.errors import (
     ConfigurationError,
@@ -44,6 +50,8 @@ __all__ = [
 
 C = TypeVar("C")
 USER_AGENT = "tollkit-python"
+_inherited: list[object] = []
+"""Clients that a fork has found made: their sockets and threads are the parent's."""
 
 
 class HttpClient(Protocol):
@@ -185,6 +193,7 @@ class _Requests:
         self._url = lru_cache(maxsize=128)(httpx.URL)
         self._timeout_of = httpx.Timeout
         self._headers = {name.lower(): value for name, value in client.headers.items()}
+        self._headers["accept-encoding"] = ACCEPT_ENCODING
         self._timeout = client.timeout.as_dict()
 
     def build(
@@ -202,8 +211,9 @@ _CLIENTS_OWN = object()
 class _Made:
     """`HttpClient` over a client of httpx that was made here."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx.Client, most: int) -> None:
         self._client = client
+        self._most = most
         self._requests = _Requests(client)
         self.close = client.close
 
@@ -218,7 +228,16 @@ class _Made:
         timeout: Any = _CLIENTS_OWN,
     ) -> HttpResponse:
         request = self._requests.build(method, url, content, headers, timeout)
-        return self._client.send(request, follow_redirects=follow_redirects)
+        response = self._client.send(request, follow_redirects=follow_redirects, stream=True)
+        try:
+            parts, inflater = Gathering(self._most), Inflater(response.headers)
+            for raw in response.iter_raw():
+                for piece in inflater.pieces(raw):
+                    parts.add(piece)
+            inflater.end()
+        finally:
+            response.close()
+        return Received(response.status_code, response.headers, parts.joined())
 
     @contextlib.contextmanager
     def stream(
@@ -240,12 +259,22 @@ class _Made:
 
 
 class _AsyncMade:
-    """`AsyncHttpClient` over a client of httpx that was made here."""
+    """`AsyncHttpClient` over clients of httpx that are made here."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
-        self._requests = _Requests(client)
-        self.aclose = client.aclose
+    def __init__(self, connection: Connection) -> None:
+        import httpx
+
+        def make(connections: int, idle: int) -> httpx.AsyncClient:
+            own = attrs.evolve(connection, max_connections=connections, max_keepalive_connections=idle)
+            return _make(httpx.AsyncClient, own)
+
+        most = connection.max_connections
+        if connection.verify is True:  # one for all pools, since to read the authorities takes 20 ms
+            connection = attrs.evolve(connection, verify=httpx.create_ssl_context(trust_env=connection.trust_env))
+        streams = 100 if connection.http2 else 1  # what servers usually allow (RFC 9113 section 6.5.2)
+        self._pools = Pools(make, most, connection.max_keepalive_connections, streams=streams)
+        self._most = connection.max_answer_bytes
+        self._requests = _Requests(self._pools.pools[0].client)
 
     async def request(
         self,
@@ -258,7 +287,20 @@ class _AsyncMade:
         timeout: Any = _CLIENTS_OWN,
     ) -> HttpResponse:
         request = self._requests.build(method, url, content, headers, timeout)
-        return await self._client.send(request, follow_redirects=follow_redirects)
+        pool = await self._pools.take(request.extensions["timeout"]["pool"])
+        try:
+            response = await pool.client.send(request, follow_redirects=follow_redirects, stream=True)
+            try:
+                parts, inflater = Gathering(self._most), Inflater(response.headers)
+                async for raw in response.aiter_raw():
+                    for piece in inflater.pieces(raw):
+                        parts.add(piece)
+                inflater.end()
+            finally:
+                await response.aclose()
+        finally:
+            self._pools.give(pool)
+        return Received(response.status_code, response.headers, parts.joined())
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -272,11 +314,40 @@ class _AsyncMade:
         timeout: Any = _CLIENTS_OWN,
     ) -> AsyncGenerator[Any]:
         request = self._requests.build(method, url, content, headers, timeout)
-        response = await self._client.send(request, follow_redirects=follow_redirects, stream=True)
+        pool = await self._pools.take(request.extensions["timeout"]["pool"])
         try:
-            yield response
+            response = await pool.client.send(request, follow_redirects=follow_redirects, stream=True)
+            try:
+                yield response
+            finally:
+                await response.aclose()
         finally:
-            await response.aclose()
+            self._pools.give(pool)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for pool in self._pools.pools:
+            await pool.client.aclose()
+
+
+def _blocking(connection: Connection) -> HttpClient:
+    def of_httpx() -> HttpClient:
+        import httpx
+
+        return _Made(_make(httpx.Client, connection), connection.max_answer_bytes)
+
+    if engine.chosen(connection):
+        return engine.Fast(connection, USER_AGENT, of_httpx)
+    return of_httpx()
+
+
+def _async(connection: Connection) -> AsyncHttpClient:
+    def of_httpx() -> AsyncHttpClient:
+        return _AsyncMade(connection)
+
+    if engine.chosen(connection):
+        return engine.AsyncFast(connection, USER_AGENT, of_httpx)
+    return of_httpx()
 
 
 def _closed() -> LocalError:
@@ -293,7 +364,7 @@ class Connections:
         self._connection = connection
         self._brought = brought
         self._made: tuple[int, HttpClient] | None = None
-        self._lock = threading.Lock()
+        self._lock = forkable_lock()
         self._open = True
 
     def client(self) -> HttpClient:
@@ -314,9 +385,9 @@ class Connections:
                 if not self._open:
                     raise _closed()
                 if made is None or made[0] != process:
-                    import httpx
-
-                    made = self._made = (process, _Made(_make(httpx.Client, self._connection)))
+                    if made is not None:  # the parent's, which nothing here may close or wait for
+                        _inherited.append(made[1])
+                    made = self._made = (process, _blocking(self._connection))
         return made[1]
 
     def close(self) -> None:
@@ -354,12 +425,10 @@ class AsyncConnections:
         loop = asyncio.get_running_loop()
         made = self._made.get(loop)
         if made is None:
-            import httpx
-
             for ended in [other for other in list(self._made) if other.is_closed()]:
                 self._made.pop(ended, None)
-            client = _make(httpx.AsyncClient, self._connection)
-            made = self._made[loop] = (_AsyncMade(client), _closed_with_loop(client))
+            client = _async(self._connection)
+            made = self._made[loop] = (client, _closed_with_loop(client))
         return made[0]
 
     async def aclose(self) -> None:
@@ -371,7 +440,7 @@ class AsyncConnections:
             await made[1].aclose()
 
 
-def _closed_with_loop(client: httpx.AsyncClient) -> AsyncGenerator[None]:
+def _closed_with_loop(client: AsyncHttpClient) -> AsyncGenerator[None]:
     """A guard that closes the client when it is closed itself or dropped, or when its event loop ends.
 
     Event loops finish the async generators that were begun in them (`loop.shutdown_asyncgens`); there is no other

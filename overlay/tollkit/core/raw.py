@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 import attrs
+
+from tollkit_api.runtime.json_text import json_value
 
 __all__ = ["Answer", "Raw"]
 
@@ -36,8 +37,8 @@ class Answer:
 
     def json(self) -> Any:
         """The body as JSON, `None` when it is none."""
-        with contextlib.suppress(ValueError, RecursionError):
-            return json.loads(self.content)
+        with contextlib.suppress(ValueError):
+            return json_value(self.content)
         return None
 
 

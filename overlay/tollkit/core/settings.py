@@ -6,7 +6,7 @@ import math
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import attrs
 
@@ -166,6 +166,10 @@ class Connection:
         max_connections: Open connections at most.
         max_keepalive_connections: Idle connections kept at most.
         keepalive_expiry: Seconds an idle connection is kept.
+        max_answer_bytes: Bytes of an answer at most, decompressed (512 MiB); beyond, reading ends with an error whose
+            code is `answer_too_large`. Downloads to a file or a stream have no such limit.
+        engine: What sends: `"aiohttp"` (extra `fast`), `"httpx"`, or `"auto"`, which takes the first where it is
+            installed and does the same with the other settings.
     """
 
     proxy: str | None = attrs.field(default=None, repr=lambda proxy: repr(proxy and _USER_INFO.sub("//****@", proxy)))
@@ -177,6 +181,8 @@ class Connection:
     # each after one request
     max_keepalive_connections: int = 100
     keepalive_expiry: float = 30.0
+    max_answer_bytes: int = 512 << 20
+    engine: Literal["auto", "httpx", "aiohttp"] = "auto"
 
     def __attrs_post_init__(self) -> None:
         if self.proxy is not None and not (_is_text(self.proxy) and _PROXY.fullmatch(self.proxy)):
@@ -190,3 +196,6 @@ class Connection:
         _whole("max_keepalive_connections", self.max_keepalive_connections)
         if not (_is_seconds(self.keepalive_expiry) or self.keepalive_expiry == 0):
             raise ArgumentError("keepalive_expiry", "must be a number of seconds, 0 or more")
+        _whole("max_answer_bytes", self.max_answer_bytes, least=1)
+        if self.engine not in ("auto", "httpx", "aiohttp"):
+            raise ArgumentError("engine", 'must be "auto", "httpx" or "aiohttp"')

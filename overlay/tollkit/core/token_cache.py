@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -11,8 +10,9 @@ from typing import Generic, TypeVar
 import attrs
 
 from tollkit.core.flows import Flow, share
+from tollkit.core.locks import forkable_lock
 from tollkit.core.single_flight import SingleFlight
-from tollkit.errors import TollkitError
+from tollkit.errors import ArgumentError, TollkitError
 
 __all__ = ["Lease", "TokenCache"]
 
@@ -27,6 +27,8 @@ UNKNOWN_LIFETIME = 300.0
 """Seconds that a token is used when its issuer does not say how long it is good."""
 RETRY_PAUSE = 5.0
 """Seconds between attempts to renew a token that is still good, after one has failed."""
+_FIRST_SWEEP = 64
+"""How many tokens are kept before it is looked for the first time which of them are over."""
 
 
 @attrs.frozen
@@ -44,23 +46,40 @@ class Lease(Generic[T]):
 
 
 class TokenCache(Generic[T]):
-    """Keeps one token a key. Safe to share between threads, tasks, event loops and clients.
+    """Keeps one token a key. Safe to share between threads, tasks, event loops, clients and forked processes.
 
     A stale token is handed out at once while one caller renews it; if that fails, the caller gets the stale
     token too, and the failure is logged. Only when there is no usable token do all callers wait for the one
     who fetches it.
 
+    Tokens that are over are dropped as new ones come. Beyond `max_entries` the one that was fetched longest ago goes
+    too; whoever asks for it again gets a new one.
+
     Args:
         lifetime: Seconds that a token is good from the moment it was asked for; `None` when nobody knows.
         clock: A clock that never goes back.
+        max_entries: Tokens kept at most, such as one for each user.
+
+    Raises:
+        ArgumentError: `max_entries` is less than 1.
     """
 
-    def __init__(self, lifetime: Callable[[T], float | None], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        lifetime: Callable[[T], float | None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        max_entries: int = 10_000,
+    ) -> None:
+        if max_entries < 1:
+            raise ArgumentError("max_entries", "must be 1 or more")
         self._lifetime = lifetime
         self._clock = clock
+        self._max_entries = max_entries
         self._flight = SingleFlight()
-        self._lock = threading.Lock()
+        self._lock = forkable_lock()
         self._leases: dict[Hashable, Lease[T]] = {}
+        self._sweep_at = _FIRST_SWEEP
 
     def get(self, key: Hashable, fetch: Callable[[], Flow[T]], *, force: bool = False) -> Flow[Lease[T]]:
         """A usable token for `key`.
@@ -109,8 +128,20 @@ class TokenCache(Generic[T]):
             end=end - min(END_MARGIN, lifetime / 20),
         )
         with self._lock:
+            self._leases.pop(key, None)  # so that the order is that of the fetches
             self._leases[key] = lease
+            self._sweep()
         return lease
+
+    def _sweep(self) -> None:
+        """Drop what is over. Each look costs as much as there are tokens, so the next one waits for twice as many."""
+        if len(self._leases) >= self._sweep_at:
+            now = self._clock()
+            for key in [key for key, lease in self._leases.items() if now >= lease.end]:
+                del self._leases[key]
+            self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._leases))
+        while len(self._leases) > self._max_entries:
+            del self._leases[next(iter(self._leases))]
 
     def _postpone(self, key: Hashable, lease: Lease[T]) -> None:
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from itertools import groupby
 from urllib.parse import quote, unquote, unquote_to_bytes
@@ -187,6 +188,7 @@ def _path(path: str) -> str:
     return "/" + "/".join(segments)
 
 
+@lru_cache(maxsize=256)
 def _host(name: str) -> str | None:
     """The host of an address that has a domain name or an IP address there."""
     if name.startswith("["):

@@ -1,5 +1,7 @@
 """CPU microseconds of a wallet's signatures, as JSON: ours, the bare libraries below it, eth-account where it is.
 
+    python wallets.py [TIMES ROUNDS]
+
 `make bench` runs this with the interpreter that has eth-account, so that all are measured in one process.
 """
 
@@ -9,6 +11,7 @@ import base64
 import json
 import secrets
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -32,8 +35,7 @@ KEY = "0x" + "4c" * 32
 GATEWAY = "https://api.run402.com"
 PATH = "/projects/v1"
 PAYEE = "0x1111111111111111111111111111111111111111"
-TIMES = 300
-ROUNDS = 7
+TIMES, ROUNDS = (int(sys.argv[1]), int(sys.argv[2])) if len(sys.argv) > 2 else (300, 7)
 
 signer = PrivateKeySigner(KEY)
 siwx = SiwxSigner(signer, GATEWAY)

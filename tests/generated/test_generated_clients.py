@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import ssl
 import subprocess
 import sys
 from typing import Any, get_args
@@ -103,7 +104,7 @@ def test_cookies_headers_and_httpx_arguments(server: RawServer):
         headers={"X-A": "sentinel-2"},
         httpx_args={"event_hooks": {"request": [lambda request: request.headers.update({"X-Hook": "yes"})]}},
         follow_redirects=True,
-        verify_ssl=False,
+        verify_ssl=ssl.create_default_context(),
     )
     with client:
         client.send(get_eth_usd_price.request())

@@ -78,7 +78,9 @@ def test_the_runtime_needs_attrs_and_nothing_else():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = [node.module or ""]
-            assert {name.partition(".")[0] for name in names} <= allowed, path.name
+            # rows.py is what bulk.py imports when msgspec is there, and does without when it is not
+            extra = {"msgspec"} if path.name == "rows.py" else set()
+            assert {name.partition(".")[0] for name in names} <= allowed | extra, path.name
 
 
 def test_http_comes_with_the_first_request():

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tollkit.errors import ArgumentError
@@ -60,6 +60,7 @@ model_rows = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(user_rows, st.randoms())
 def test_sums_are_exact_and_order_does_not_matter(rows: list[dict[str, Any]], chosen: Any) -> None:
     shuffled = rows.copy()
@@ -72,6 +73,7 @@ def test_sums_are_exact_and_order_does_not_matter(rows: list[dict[str, Any]], ch
     assert wei.fee_wei == sum(int(row.get("feeWei", 0)) for row in mine)
 
 
+@settings(deadline=None)
 @given(user_rows)
 def test_models_and_json_give_the_same(rows: list[dict[str, Any]]) -> None:
     plain = answer(byUser=rows)
@@ -85,6 +87,7 @@ def test_models_and_json_give_the_same(rows: list[dict[str, Any]]) -> None:
         assert function(plain, "u") == function(model, "u")
 
 
+@settings(deadline=None)
 @given(model_rows, model_rows, model_rows)
 def test_merging_is_associative(one: Any, two: Any, three: Any) -> None:
     """Merging what was merged gives what merging all at once gives."""
@@ -237,6 +240,7 @@ def test_a_payload_holds_sums_of_all_rows_and_merged_pipelines() -> None:
     assert usage.DEFAULT_MAX_END_USER_IDS == 25
 
 
+@settings(deadline=None)
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_month_bounds_hold_their_moment(moment: datetime) -> None:
     bounds = usage.get_utc_calendar_month_iso_bounds(moment)

@@ -86,6 +86,7 @@ def test_sums_need_no_memory_of_the_rows() -> None:
     assert by_user(rows())["u"].request_count == 40_000
 
 
+@settings(deadline=None)
 @given(sums, sums, sums)
 def test_adding_is_associative_and_commutative(one: UsageTotals, two: UsageTotals, three: UsageTotals) -> None:
     assert (one + two) + three == one + (two + three)
@@ -93,6 +94,7 @@ def test_adding_is_associative_and_commutative(one: UsageTotals, two: UsageTotal
     assert one + UsageTotals() == one
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 10**30)), max_size=20))
 def test_groups_add_up_to_the_whole(rows: list[tuple[str, int]]) -> None:
     plain = [{**ROW, "externalUserId": user, "networkFeeUsdMicros": str(fee)} for user, fee in rows]
@@ -184,6 +186,7 @@ def test_dollars_and_ether_are_exact_at_any_size() -> None:
     assert wei_to_eth(-1) == Decimal("-1E-18")
 
 
+@settings(deadline=None)
 @given(st.integers())
 def test_integers_survive_as_text(number: int) -> None:
     assert parse_integer(integer_text(number)) == number
@@ -196,6 +199,7 @@ def test_integers_survive_as_text(number: int) -> None:
         )
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12))
 def test_only_what_bigint_takes_is_a_number(text: str) -> None:
     found = parse_integer(text)
@@ -211,7 +215,7 @@ amounts = st.one_of(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(

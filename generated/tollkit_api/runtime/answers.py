@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .collector import paused
 from .errors import DecodeError, UnexpectedStatus
+from .json_text import need_shallow
 from .operation import Response
 from .preview import preview
 
@@ -43,10 +44,17 @@ def _no_constant(name: str) -> Any:
     raise DecodeError("JSON", name)
 
 
+def _need_shallow(content: bytes) -> None:
+    try:
+        need_shallow(content)
+    except ValueError:
+        raise DecodeError("JSON", "a document nested too deeply") from None
+
+
 _decode_unique = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).decode
 
 # Pairs take half as long again as objects, and a body this big is a list of usage rows, not a token.
-_UNIQUE_UP_TO = 1 << 20  # bytes
+UNIQUE_UP_TO = 1 << 20  # bytes
 _decode_big = json.JSONDecoder(parse_constant=_no_constant).decode
 
 
@@ -62,12 +70,15 @@ def load_json(content: bytes) -> Any:
         raise DecodeError("JSON", "an empty body")
     try:
         text = content.decode("utf-8-sig")
-        if len(content) <= _UNIQUE_UP_TO:
+        _need_shallow(content)
+        if len(content) <= UNIQUE_UP_TO:
             return _decode_unique(text)
         with paused():
             return _decode_big(text)
     except DecodeError:
         raise
+    except RecursionError:
+        raise DecodeError("JSON", "a document nested too deeply") from None
     except UnicodeDecodeError:
         raise DecodeError("JSON", "bytes that are no UTF-8") from None
     except json.JSONDecodeError:

@@ -45,11 +45,16 @@ class Client:
         headers: sent with every request; not in the repr.
         timeout: seconds, an `httpx.Timeout`, or None to wait for ever. Default: 5 s to connect, and
             30 s each to read, to write and to wait for a connection.
-        verify_ssl: False, or an `ssl.SSLContext`, or a path of CA certificates, instead of the default.
-        follow_redirects: whether a redirect is followed (default: it is an unexpected status).
+        verify_ssl: an `ssl.SSLContext` that trusts your own authority, or a path of CA certificates, instead of
+            the default. False is refused.
+        follow_redirects: whether a redirect within the same origin is followed (default: it is an unexpected
+            status). One to another origin never is: headers, cookies and tokens would go along.
         httpx_args: further arguments of `httpx.Client` and `httpx.AsyncClient`; not in the repr.
         raise_on_unexpected_status: make `sync` and its kin raise `UnexpectedStatus` for a status that the
             document does not know, where they would return None.
+
+    Raises:
+        ValueError: certificates would not be verified.
     """
 
     raise_on_unexpected_status: bool = attrs.field(default=False, kw_only=True)
@@ -68,6 +73,13 @@ class Client:
     )
     _client: httpx.Client | None = attrs.field(default=None, init=False, repr=False)
     _async_client: httpx.AsyncClient | None = attrs.field(default=None, init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in (("verify_ssl", self._verify_ssl), ("httpx_args", self._httpx_args.get("verify"))):
+            if value is False:
+                raise ValueError(
+                    f"{name} must not switch the verification of certificates off; give an ssl.SSLContext"
+                )
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:
         """A copy with further headers; the original, and connections it has open, stay as they are."""
@@ -113,13 +125,21 @@ class Client:
         Raises:
             httpx.HTTPError: no answer came.
         """
-        return self.get_httpx_client().request(
+        client = self.get_httpx_client()
+        response = client.request(
             request.method,
             request.url_with_query,
             content=request.content,
             headers=dict(request.headers),
+            follow_redirects=False,
             **self._per_request(request),
         )
+        for _ in range(client.max_redirects if client.follow_redirects else 0):
+            following = _within_origin(response)
+            if following is None:
+                break
+            response = client.send(following, auth=None, follow_redirects=False)
+        return response
 
     async def asend(self, request: Request) -> HttpResponse:
         """Send a request as a coroutine.
@@ -127,13 +147,21 @@ class Client:
         Raises:
             httpx.HTTPError: no answer came.
         """
-        return await self.get_async_httpx_client().request(
+        client = self.get_async_httpx_client()
+        response = await client.request(
             request.method,
             request.url_with_query,
             content=request.content,
             headers=dict(request.headers),
+            follow_redirects=False,
             **self._per_request(request),
         )
+        for _ in range(client.max_redirects if client.follow_redirects else 0):
+            following = _within_origin(response)
+            if following is None:
+                break
+            response = await client.send(following, auth=None, follow_redirects=False)
+        return response
 
     def __enter__(self) -> Self:
         self.get_httpx_client().__enter__()
@@ -168,6 +196,16 @@ class Client:
     def _per_request(self, request: Request) -> dict[str, Any]:
         del request  # a client without credentials treats all alike
         return {}
+
+
+def _within_origin(response: httpx.Response) -> httpx.Request | None:
+    """The request that a redirect asks for, unless it leads to another origin."""
+    following = response.next_request
+    if following is None:
+        return None
+    before, after = response.request.url, following.url
+    same = (before.scheme, before.host, before.port) == (after.scheme, after.host, after.port)
+    return following if same else None
 
 
 @attrs.define(eq=False)

@@ -36,6 +36,7 @@ __all__ = [
     "failed",
     "int_string",
     "integer",
+    "is_array",
     "list_of",
     "mapping",
     "members",
@@ -300,7 +301,8 @@ def nullable(decode: Decoder[T]) -> Decoder[T | None]:
     return decode_nullable
 
 
-def _is_array(value: Any) -> TypeGuard[list[Any]]:
+def is_array(value: Any) -> TypeGuard[list[Any]]:
+    """Whether a JSON value is an array."""
     return isinstance(value, list)
 
 
@@ -308,7 +310,7 @@ def list_of(decode: Decoder[T]) -> Decoder[list[T]]:
     """The decoder of an array; an error names the index."""
 
     def decode_list(value: Any) -> list[T]:
-        if not _is_array(value):
+        if not is_array(value):
             raise mistyped("array", value)
         try:
             if len(value) < _MANY:

@@ -89,6 +89,7 @@ if TYPE_CHECKING:
         list_usage_by_pipeline_model,
         merge_usage_by_pipeline_model,
         parse_usage_date_param,
+        read_usage_rows,
         summarize_usage_fiat_for_external_user,
         summarize_usage_for_external_user,
     )
@@ -167,6 +168,7 @@ __all__ = [
     "poll_device_token",
     "poll_device_token_async",
     "read_pymthouse_env",
+    "read_usage_rows",
     "summarize_usage_fiat_for_external_user",
     "summarize_usage_for_external_user",
     "to_pmt_house_error",
@@ -245,6 +247,7 @@ _HOME = {
     "parse_app_manifest_response": "manifest",
     "parse_signer_session_exchange": "tokens",
     "parse_usage_date_param": "usage",
+    "read_usage_rows": "usage",
     "poll_device_token": "device",
     "poll_device_token_async": "device",
     "read_pymthouse_env": "config",

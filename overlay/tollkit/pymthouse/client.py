@@ -5,13 +5,13 @@ Every method stands once, in `PymtHouseFlows`, as a flow that both clients run (
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+from tollkit.core.addresses import is_local
 from tollkit.core.arguments import built, hidden, instant, required_text, secret_text, wire_time
 from tollkit.core.client import AsyncApi, AsyncClient, BlockingApi, BlockingClient, ClientOptions
 from tollkit.core.flows import Flow, Flows, Send, flow, gather, send
@@ -23,6 +23,7 @@ from tollkit.pymthouse.errors import PmtHouseError, family
 from tollkit.pymthouse.service import rest_service, unreadable
 from tollkit.pymthouse.verify import USER_TOKEN_TYP
 from tollkit.secrets import Secret
+from tollkit_api.runtime.json_text import json_value
 
 if TYPE_CHECKING:
     from tollkit.core.http import AsyncHttpClient, HttpClient
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         UserAccessToken,
     )
     from tollkit_api.runtime import HttpResponse, Request
+    from tollkit_api.usage.v2026_05.bulk import UsageResponseLike
     from tollkit_api.usage.v2026_05.models import UsageResponse
 
 __all__ = ["AsyncPymtHouse", "PymtHouse"]
@@ -275,7 +277,7 @@ class PymtHouseFlows(Flows):
         """Mint a user's JWT and exchange it for a signer session, in one call.
 
         Raises:
-            As `mint_user_access_token` and `exchange_for_signer_session`.
+            PmtHouseError: As `mint_user_access_token` and `exchange_for_signer_session`.
         """
         minted = yield from self.mint_user_access_token(external_user_id, scope=scope or tokens.SIGN_JOB_SCOPE)
         return (yield from self.exchange_for_signer_session(minted.access_token, resource=resource))
@@ -320,8 +322,8 @@ class PymtHouseFlows(Flows):
             scope: Scopes of the minted JWT; `sign:job` when nothing is said.
 
         Raises:
-            As `upsert_app_user`, `mint_user_access_token` and `exchange_for_signer_session`; and
-            DecodeError when the session is a JWT or empty.
+            DecodeError: The session is a JWT or empty.
+            PmtHouseError: As `upsert_app_user`, `mint_user_access_token` and `exchange_for_signer_session`.
         """
         yield from self.upsert_app_user(external_user_id, email=email, status="active")
         session = yield from self.mint_user_signer_session_token(external_user_id, scope=scope)
@@ -364,7 +366,7 @@ class PymtHouseFlows(Flows):
 
         Raises:
             ArgumentError: `public_client_id` is another app's (code `invalid_client`); nothing was sent.
-            As `upsert_app_user`, `mint_user_access_token` and `complete_device_approval`.
+            PmtHouseError: As `upsert_app_user`, `mint_user_access_token` and `complete_device_approval`.
         """
         if public_client_id and public_client_id != self._settings.public_client_id:
             raise ArgumentError(
@@ -462,11 +464,57 @@ class PymtHouseFlows(Flows):
         """
         from tollkit_api.usage.v2026_05.api.usage import get_usage as operation
 
+        request = self._usage_request(start_date, end_date, group_by, user_id, gateway_request_id)
+        return (yield from self._call(request, operation.parse))
+
+    @flow
+    def get_usage_rows(
+        self,
+        *,
+        start_date: Day | None = None,
+        end_date: Day | None = None,
+        group_by: str | None = None,
+        user_id: str | None = None,
+    ) -> Flow[UsageResponseLike]:
+        """`get_usage` for answers of many thousand rows: the same values in other classes, several times faster.
+
+        The rows are read by msgspec where it is installed (`pip install 'tollkit[rows]'`) and the answer is plain;
+        an answer with fields or values that the document does not know, and one of less than 1 MiB, comes as
+        `get_usage` has it. Rows have all fields but `additional_properties`, and no methods.
+
+        Args:
+            start_date: As for `get_usage`.
+            end_date: As for `get_usage`.
+            group_by: `none`, `user` or `pipeline_model`.
+            user_id: The platform's own id of the user (`end_user_id` of a row), not yours.
+
+        Raises:
+            ArgumentError: As for `get_usage`.
+            NotFoundError: As for `get_usage`.
+            DecodeError: The answer is not what the document says; names the path (`$.byUser[17].requestCount`).
+
+        Source: PymtHouse Usage API, `GET /api/v1/apps/{clientId}/usage`.
+        """
+        from tollkit_api.usage.v2026_05 import bulk
+
+        request = self._usage_request(start_date, end_date, group_by, user_id, None)
+        return (yield from self._call(request, bulk.parse))
+
+    def _usage_request(
+        self,
+        start_date: Day | None,
+        end_date: Day | None,
+        group_by: str | None,
+        user_id: str | None,
+        gateway_request_id: str | None,
+    ) -> Request:
+        from tollkit_api.usage.v2026_05.api.usage import get_usage as operation
+
         start = None if start_date in (None, "") else instant("start_date", start_date)
         end = None if end_date in (None, "") else instant("end_date", end_date, end=True)
         if start and end and end < start:
             raise ArgumentError("end_date", "must not be before start_date")
-        request = built(
+        return built(
             operation.request,
             self._settings.public_client_id,
             start_date=wire_time(start) if start else None,
@@ -475,7 +523,6 @@ class PymtHouseFlows(Flows):
             user_id=_optional("user_id", user_id),
             gateway_request_id=_optional("gateway_request_id", gateway_request_id),
         )
-        return (yield from self._call(request, operation.parse))
 
     @flow
     def fetch_usage_for_external_user(
@@ -547,8 +594,8 @@ class PymtHouseFlows(Flows):
             if response.status_code == 304:
                 return models.GetAppManifestResult(None, etag or etag_known, not_modified=True)
             try:
-                found: Any = json.loads(response.content)
-            except (ValueError, RecursionError):
+                found: Any = json_value(response.content)
+            except ValueError:
                 raise unreadable(request, response) from None
             manifest = models.read_manifest(found)
             if manifest is None:
@@ -780,7 +827,7 @@ class PymtHouse(PymtHouseFlows, _PymtHouse, BlockingClient):
     def from_env(cls, env: Mapping[str, str] | None = None, **settings: Any) -> Self:
         """A client from `PYMTHOUSE_ISSUER_URL`, `..._PUBLIC_CLIENT_ID`, `..._M2M_CLIENT_ID`, `..._M2M_CLIENT_SECRET`.
 
-        An `http://` issuer in the environment is allowed.
+        An `http://` issuer in the environment is allowed when it is of this machine or of a private network.
 
         Args:
             env: Read these variables instead of the process's.
@@ -854,6 +901,7 @@ def _from_env(variables: Mapping[str, str] | None, settings: dict[str, Any]) -> 
         found = env.require_pymthouse_env({**(os.environ if variables is None else variables), **given})
     return {
         **{name: getattr(found, name) for name in _VARIABLES},
-        "allow_insecure_http": found.issuer_url.startswith("http:"),
+        # a slip in the environment of production must not send secrets in the clear
+        "allow_insecure_http": found.issuer_url.startswith("http:") and is_local(found.issuer_url),
         **settings,
     }

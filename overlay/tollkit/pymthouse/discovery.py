@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
+from tollkit.core.locks import forkable_lock
 from tollkit.errors import ArgumentError, DecodeError
 from tollkit.oidc.client import AsyncOidcClient, OidcClient
 from tollkit.oidc.discovery import Discovery
@@ -104,7 +104,7 @@ def issuer_discovery(
             raise ArgumentError("issuer_url", error.problem) from None
 
 
-_lock = threading.Lock()
+_lock = forkable_lock()
 _shared: dict[tuple[str, bool], Discovery] = {}
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from tollkit.core.locks import forkable_lock
 from tollkit.core.weburl import parse_http_url
 from tollkit.errors import ConfigurationError
 from tollkit.pymthouse import config
@@ -59,7 +59,7 @@ def get_pymthouse_base_url(env: Mapping[str, str] | None = None) -> str:
     return url.origin
 
 
-_lock = threading.Lock()
+_lock = forkable_lock()
 _client: PymtHouse | None = None
 
 

@@ -7,7 +7,7 @@ from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_UP, Context, Decimal, Invalid
 from tollkit.errors import ArgumentError
 from tollkit.pymthouse.errors import raised
 from tollkit.usage.amounts import integer_text, parse_integer, wei_to_eth
-from tollkit.usage.totals import unreadable
+from tollkit.usage.sums import unreadable
 
 __all__ = ["format_wei_to_eth", "format_wei_to_usd"]
 

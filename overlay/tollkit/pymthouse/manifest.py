@@ -60,7 +60,12 @@ class AppManifestResponse:
     manifest_version: str | None = None
 
     def allows(self, pipeline: str, model_id: str) -> bool:
-        """Whether the app may use this model: it is listed, or nothing is; and it is not excluded."""
+        """Whether the app may use this model: it is listed, or nothing is; and it is not excluded.
+
+        Args:
+            pipeline: The pipeline, such as `text-to-image`.
+            model_id: The model, by its id.
+        """
         listed = not self.capabilities or _names(self.capabilities, pipeline, model_id)
         return listed and not _names(self.excluded_capabilities, pipeline, model_id)
 

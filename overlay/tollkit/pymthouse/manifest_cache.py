@@ -18,6 +18,7 @@ from tollkit.core.single_flight import SingleFlight
 from tollkit.errors import ArgumentError, DecodeError, StatusError, TollkitError, TransportError
 from tollkit.pymthouse.errors import PmtHouseError, family
 from tollkit.pymthouse.models import read_manifest
+from tollkit_api.runtime.json_text import json_value
 
 if TYPE_CHECKING:
     from tollkit.pymthouse.client import AsyncPymtHouse, PymtHouse, PymtHouseFlows
@@ -129,7 +130,7 @@ class ManifestCacheFlows(Flows):
     def _load(self) -> _Kept | None:
         try:
             entry = self._store.get(self._key)
-            manifest = read_manifest(json.loads(entry.body)) if entry else None
+            manifest = read_manifest(json_value(entry.body)) if entry else None
         except Exception as problem:  # noqa: BLE001 - a store that is down or damaged costs a request, not the answer
             _log.warning("kept manifest not read: %s", problem)
             return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 import warnings
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from tollkit.pymthouse.errors import raised
 from tollkit.pymthouse.js_date import parse_js_date
 from tollkit.pymthouse.js_text import trim
 from tollkit.secrets import Secret
+from tollkit_api.runtime.json_text import json_value
 
 __all__ = [
     "ACCESS_TOKEN_TYPE",
@@ -228,13 +228,13 @@ def decode_jwt_exp(token: str) -> datetime | None:
     if len(parts) < 2:
         return None
     try:
-        claims: Any = json.loads(_from_base64(parts[1]), parse_constant=_no_constant)
+        claims: Any = json_value(_from_base64(parts[1]))
         expires: Any = claims["exp"]
         if not _is_number(expires):
             return None
         milliseconds = math.floor(float(expires) * 1000)
         return _EPOCH + timedelta(milliseconds=milliseconds) if milliseconds > 0 else None
-    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
+    except (ValueError, TypeError, LookupError, OverflowError):
         return None
 
 
@@ -242,10 +242,6 @@ def _from_base64(text: str) -> str:
     """Base64 of either alphabet, padded or not, as JavaScript decodes it; bytes that are no UTF-8 are replaced."""
     plain = text.translate(_STANDARD).rstrip("=")
     return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode("utf-8", "replace")
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def compute_signer_session_expiry(created: datetime | str) -> datetime:

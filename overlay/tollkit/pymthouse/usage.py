@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
 import attrs
 
 from tollkit.core.arguments import instant, wire_time
-from tollkit.errors import ArgumentError
+from tollkit.errors import ArgumentError, DecodeError
 from tollkit.pymthouse.collation import sort_keys
 from tollkit.pymthouse.errors import family
 from tollkit.pymthouse.js_date import parse_js_date
 from tollkit.pymthouse.js_text import trim
 from tollkit.usage.amounts import integer_text, parse_integer
 from tollkit.usage.rows import field, groups, is_answer, read, where, wire_name
-from tollkit.usage.totals import count, unreadable
+from tollkit.usage.sums import count, unreadable
+from tollkit_api import runtime
 
 if TYPE_CHECKING:
+    from tollkit_api.usage.v2026_05.bulk import UsageResponseLike
     from tollkit_api.usage.v2026_05.models import UsageByPipelineModelRow, UsageResponse
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "list_usage_by_pipeline_model",
     "merge_usage_by_pipeline_model",
     "parse_usage_date_param",
+    "read_usage_rows",
     "summarize_usage_fiat_for_external_user",
     "summarize_usage_for_external_user",
 ]
@@ -51,8 +54,8 @@ __all__ = [
 DEFAULT_MAX_END_USER_IDS = 25
 """How many of a user's internal ids are asked for one by one."""
 
-Answer: TypeAlias = "UsageResponse | Mapping[str, Any]"
-"""An answer of `get_usage`, or its JSON."""
+Answer: TypeAlias = "UsageResponse | UsageResponseLike | Mapping[str, Any]"
+"""An answer of `get_usage` or `get_usage_rows`, or its JSON."""
 Answers: TypeAlias = "Answer | Iterable[Answer] | None"
 
 _MICROS = ("network_fee_usd_micros", "owner_charge_usd_micros", "end_user_billable_usd_micros")
@@ -211,6 +214,31 @@ def _amounts_on_wire(sums: UsageFiatSummary | UsageByPipelineModelFiatRow) -> di
     return {wire_name(name): integer_text(value) for name, value in amounts.items() if value is not None}
 
 
+def read_usage_rows(content: bytes) -> UsageResponseLike:
+    """A usage answer from its body as it came, such as one that was kept in a file; as `get_usage_rows` gives it.
+
+    Args:
+        content: JSON in UTF-8.
+
+    Raises:
+        DecodeError: It is not what the document says; names the path (`$.byUser[17].requestCount`).
+    """
+    from tollkit_api.usage.v2026_05 import bulk
+
+    with family():
+        if not isinstance(cast("object", content), bytes):
+            raise ArgumentError("content", f"must be bytes, not {type(content).__name__}")
+        try:
+            return bulk.read(content)
+        except runtime.DecodeError as problem:
+            error = DecodeError(
+                f"{problem.path}: expected {problem.expected}, got {problem.got}",
+                hint="This is not the body of a usage answer, or not all of it",
+            )
+            error.path = "" if problem.path == "$" else problem.path
+            raise error from problem
+
+
 def aggregate_usage_by_external_user_id(
     by_user: Iterable[object] | None, external_user_id: str
 ) -> UsageForExternalUser:
@@ -279,6 +307,10 @@ def summarize_usage_fiat_for_external_user(usage: Answer, external_user_id: str)
 
 def get_end_user_ids_for_external_user(usage: Answer, external_user_id: str) -> list[str]:
     """The platform's own ids of one user, each once, in order of appearance, without `unknown`.
+
+    Args:
+        usage: An answer of `get_usage`, grouped by user.
+        external_user_id: The user, by your id.
 
     Raises:
         ArgumentError: `by_user` is no list of rows.

@@ -1,4 +1,4 @@
-"""Rows of usage answers in either of their forms: decoded JSON, and models of the generated packages."""
+"""Rows of usage answers in each of their forms: decoded JSON, and models and bulk rows of the generated packages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tollkit.usage.amounts import parse_integer, shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Group", "field", "groups", "is_answer", "read", "to_rows", "where", "wire_name"]
+__all__ = ["Group", "field", "groups", "is_answer", "names_of", "read", "to_rows", "where", "wire_name"]
 
 Group = Literal["by_user", "by_pipeline_model", "events"]
 GROUPS: tuple[Group, ...] = ("by_user", "by_pipeline_model", "events")
@@ -31,8 +31,17 @@ def wire_name(name: str) -> str:
     return head + "".join(part.capitalize() for part in rest)
 
 
+@lru_cache(maxsize=64)
+def names_of(kind: Any) -> tuple[str, ...] | None:
+    """The fields of a class of rows, in order; `None` for a class that has none: it is no model."""
+    if attrs.has(kind):
+        return tuple(attrs.fields_dict(kind))
+    names: tuple[str, ...] | None = getattr(kind, "__struct_fields__", None)  # msgspec's, which need not be there
+    return names
+
+
 def field(row: object, name: str) -> Any:
-    """A field by its Python name (`by_user`), from either form; `None` when it is not there."""
+    """A field by its Python name (`by_user`), from any form; `None` when it is not there."""
     if isinstance(row, Mapping):
         return cast("Mapping[str, Any]", row).get(wire_name(name))
     return getattr(row, name, None)
@@ -65,7 +74,7 @@ def where(rows: Iterable[object], name: str, value: object) -> list[tuple[int, o
     kinds = set(map(type, listed))
     kind = kinds.pop() if len(kinds) == 1 else None
     found: Iterable[Any]
-    if kind is not None and attrs.has(kind) and name in attrs.fields_dict(kind):
+    if kind is not None and name in (names_of(kind) or ()):
         found = map(attrgetter(name), listed)
     else:
         found = (one for one, _ in read(listed, name, name))
@@ -78,9 +87,9 @@ def _getter(kind: Any, names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...
     if issubclass(kind, Mapping):
         wire = tuple(wire_name(name) for name in names)
         return lambda row: tuple(map(row.get, wire))
-    if not attrs.has(kind):
+    fields = names_of(kind)
+    if fields is None:
         return None
-    fields = attrs.fields_dict(kind)
     known = [name for name in names if name in fields]
     if len(known) < 2 or tuple(known) != names[: len(known)]:
         return lambda row: tuple([getattr(row, name, None) for name in names])
@@ -97,7 +106,8 @@ def is_answer(source: object) -> bool:
 
 
 def _has_fields(value: object) -> bool:
-    return isinstance(value, Mapping) or attrs.has(type(value))
+    kind: Any = type(value)
+    return isinstance(value, Mapping) or names_of(kind) is not None
 
 
 def groups(answer: object, name: str) -> Iterable[object]:
@@ -163,16 +173,12 @@ def _flat(row: object, group: Group, index: int) -> dict[str, Any]:
 def _items(row: object, group: Group, index: int) -> Iterable[tuple[str, Any]]:
     if isinstance(row, Mapping):
         return cast("Mapping[str, Any]", row).items()
-    if not attrs.has(type(row)):
-        raise ArgumentError(f"{group}[{index}]", f"must be a mapping or a model, not {type(row).__name__}")
     kind: Any = type(row)
+    names = names_of(kind)
+    if names is None:
+        raise ArgumentError(f"{group}[{index}]", f"must be a mapping or a model, not {type(row).__name__}")
     others: Mapping[str, Any] = getattr(row, "additional_properties", {})
-    return [*((name, getattr(row, name)) for name in _fields(kind)), *others.items()]
-
-
-@lru_cache(maxsize=64)
-def _fields(kind: Any) -> tuple[str, ...]:
-    return tuple(name for name in attrs.fields_dict(kind) if name != "additional_properties")
+    return [*((name, getattr(row, name)) for name in names if name != "additional_properties"), *others.items()]
 
 
 @lru_cache(maxsize=256)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import api as api
+    from . import bulk as bulk
     from . import client as client
     from . import errors as errors
     from . import models as models
+    from . import rows as rows
     from . import types as types
     from ._provenance import API_VERSION as API_VERSION
     from ._provenance import GENERATOR as GENERATOR
@@ -37,9 +39,11 @@ __all__ = [
     "AuthenticatedClient",
     "Client",
     "api",
+    "bulk",
     "client",
     "errors",
     "models",
+    "rows",
     "types",
 ]
 
@@ -51,8 +55,10 @@ _HOME = {
     "OPERATIONS": "_provenance",
     "SPEC_SHA256": "_provenance",
     "api": "api",
+    "bulk": "bulk",
     "client": "client",
     "errors": "errors",
     "models": "models",
+    "rows": "rows",
     "types": "types",
 }

@@ -9,10 +9,10 @@ __all__ = ["API_VERSION", "GENERATOR", "OPERATIONS", "SPEC_SHA256"]
 API_VERSION: Final = "v2026_05"
 """Name of the version, which is also that of its document and of its package."""
 
-SPEC_SHA256: Final = "a2cae28ecf8e31368b5884f47bc92518ceea0a45abc21b2fb38e27f007418e82"
+SPEC_SHA256: Final = "4926c09af2cd50a718e9793d3dac31ede059f7f4e1b125a6ebd47d4be4b2ffb7"
 """Hash of the document."""
 
-GENERATOR: Final = "openapi-python-client 0.29.1, datamodel-code-generator 0.89.0, ruff 0.17.6, ours f68a5888decde3c773ce68df499f754b55c1b667c9993666832420e5c85f5fb4"
+GENERATOR: Final = "openapi-python-client 0.29.1, datamodel-code-generator 0.89.0, ruff 0.17.6, ours 113a31e63f237f796dcad5117a0c31f7224a3efc5d536159b7e3e7f3651ff321"
 """Versions of the generators, and a hash of our templates, programs and runtime."""
 
 OPERATIONS: Final[dict[str, str]] = {"getUsage": "usage.get_usage"}

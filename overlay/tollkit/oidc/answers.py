@@ -210,6 +210,8 @@ def parse_device_authorization(response: HttpResponse) -> DeviceAuthorization:
     body = _object(response, _LABELS[requests.DEVICE_AUTHORIZATION.id])
     for name in ("device_code", "user_code", "verification_uri"):
         _need_text(response, body, name)
+    if not body["user_code"].isprintable():  # it is shown, and a terminal acts on control characters
+        _invalid(response, body, '"response" body "user_code" property must be printable')
     expires_in = _need_number(response, body, "expires_in", _number(body.get("expires_in")))
     if "verification_uri_complete" in body:
         _need_text(response, body, "verification_uri_complete")

@@ -49,7 +49,7 @@ class ClientCredentialsSource:
         """A token that is good at this moment.
 
         Raises:
-            As `OidcFlows.client_credentials`.
+            TollkitError: As `OidcFlows.client_credentials`.
         """
         tokens = yield from self.oidc.client_credentials(
             scope=self.scope, resource=self.resource, audience=self.audience
@@ -85,7 +85,12 @@ class BearerCredentials:
         return {"Authorization": _PREFIX + token}
 
     def rejected(self, operation: Operation, sent: Mapping[str, str]) -> bool:
-        """Give the refused token up."""
+        """Give the refused token up.
+
+        Args:
+            operation: What was refused.
+            sent: The headers that were refused.
+        """
         header = sent.get("Authorization", "")
         if not header.startswith(_PREFIX):
             return False

@@ -65,25 +65,30 @@ class Cached(Generic[T]):
             if seen.failed_at is not None and now - seen.failed_at < RETRY_PAUSE and self._does(seen):
                 return seen.value
         try:
-            entry = yield from share(self._flight, "fetch", lambda: self._renew(seen))
+            entry = yield from share(self._flight, "fetch", lambda: self._renew(seen, within))
         except (TransportError, ServerError) as error:
             if seen is None or within <= 0 or not self._does(seen):
                 raise
             _log.warning("%s cannot be fetched, the old one is used: %s", self._name, error)
-            if self._entry is seen:
-                self._entry = attrs.evolve(seen, failed_at=self._clock())
             return seen.value
         return entry.value
 
     def _does(self, entry: _Entry[T]) -> bool:
         return self._clock() - entry.fetched_at < STALE_LIMIT
 
-    def _renew(self, seen: _Entry[T] | None) -> Flow[_Entry[T]]:
+    def _renew(self, seen: _Entry[T] | None, within: float) -> Flow[_Entry[T]]:
         found = self._entry
-        if found is not None and found is not seen and found.failed_at is None:
-            return found  # somebody else fetched it between our look and our turn
+        old_does = found is not None and within > 0 and self._does(found)
+        if found is not None and found is not seen and (found.failed_at is None or old_does):
+            return found  # somebody else fetched it between our look and our turn, or tried to in vain
         fetched_at = self._clock()
-        value = yield from self._fetch()
+        try:
+            value = yield from self._fetch()
+        except (TransportError, ServerError):
+            # before the others hear of it, each of whom would try once more
+            if old_does and found is not None and self._entry is found:
+                self._entry = attrs.evolve(found, failed_at=self._clock())
+            raise
         entry = self._entry = _Entry(value, fetched_at)
         return entry
 

@@ -134,6 +134,10 @@ class Discovery:
     def endpoint(self, metadata: ProviderMetadata, name: Endpoint) -> str:
         """The address of an endpoint, if requests may go there.
 
+        Args:
+            metadata: From `load`.
+            name: Which endpoint, by its name in the metadata.
+
         Raises:
             DecodeError: There is no such endpoint (code `OAUTH_MISSING_SERVER_METADATA`), or it is neither on
                 the issuer's origin nor on a trusted one (code `oidc_discovery_invalid`).

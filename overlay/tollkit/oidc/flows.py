@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
+from tollkit.core.addresses import link_address
 from tollkit.core.arguments import required_text
 from tollkit.core.flows import Flow, Flows, Send, call, flow, send, sleep
 from tollkit.core.token_cache import TokenCache
@@ -279,7 +280,8 @@ class OidcFlows(Flows):
 
         Raises:
             DecodeError: The provider has no such endpoint (code `unsupported_grant`, status 400), or its answer
-                cannot be used.
+                cannot be used; `unsafe_address` when the page that it names is no plain web address.
+            InsecureTransportError: The provider is on https and names a page on http.
             OAuthError: The provider refuses; `error` says why.
         """
         metadata = yield from self.discovery.load()
@@ -293,7 +295,12 @@ class OidcFlows(Flows):
         build = functools.partial(
             requests.device_authorization_request, auth=self.auth, scope=scope, resource=resource, extra=extra
         )
-        return (yield from self._post("device_authorization_endpoint", build, answers.parse_device_authorization))
+        begun = yield from self._post("device_authorization_endpoint", build, answers.parse_device_authorization)
+        for name in ("verification_uri", "verification_uri_complete"):
+            address: str | None = getattr(begun, name)
+            if address is not None:
+                link_address(address, field=name, base=self.discovery.issuer)
+        return begun
 
     @flow
     def poll_device_token(self, device_code: str) -> Flow[TokenResponse]:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import Any, NoReturn, TypeGuard
+from typing import Any, TypeGuard
+
+from tollkit_api.runtime.json_text import json_value
 
 __all__ = ["decode", "is_list", "is_number", "is_object"]
 
 
 _MOST = sys.float_info.max
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-_decode = json.JSONDecoder(parse_constant=_no_constant).decode
 
 
 def decode(content: bytes) -> Any:
@@ -25,10 +19,7 @@ def decode(content: bytes) -> Any:
     Raises:
         ValueError: It is no JSON, or nested too deeply.
     """
-    try:
-        return _decode(content.decode("utf-8-sig"))
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    return json_value(content)
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:

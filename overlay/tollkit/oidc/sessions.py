@@ -8,11 +8,11 @@ share, under the store's lock, after a look at what the others may have stored m
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
 import tempfile
-import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 import attrs
 
 from tollkit.core.flows import Flow, offload, share, sleep
+from tollkit.core.locks import forkable_lock
 from tollkit.core.single_flight import SingleFlight
 from tollkit.core.token_cache import END_MARGIN, REFRESH_AHEAD
 from tollkit.errors import ConfigurationError, LocalError, MissingExtraError, OAuthError, TollkitError
@@ -159,7 +160,7 @@ class MemoryTokenStore:
 
     def __init__(self, tokens: TokenSet | None = None) -> None:
         self._tokens = tokens
-        self._lock = threading.Lock()
+        self._lock = forkable_lock()
 
     def load(self) -> TokenSet | None:
         """What was saved last."""
@@ -197,9 +198,20 @@ class FileTokenStore:
         except ImportError as missing:
             raise MissingExtraError("A token file that processes share", "oidc") from missing
         self.path: Path = Path(path)
-        self._others: BaseFileLock = FileLock(f"{self.path}.lock", mode=0o600, thread_local=False)
+        self._make = functools.partial(FileLock, f"{self.path}.lock", mode=0o600, thread_local=False)
+        self._locks: dict[int, BaseFileLock] = {os.getpid(): self._make()}
         # the lock of the system can be taken twice through one object, so threads need one of their own
-        self._here = threading.Lock()
+        self._here = forkable_lock()
+
+    @property
+    def _others(self) -> BaseFileLock:
+        # Each process has its own, and a forked one keeps its parent's, which it must not use: to drop that would
+        # give the parent's lock back.
+        process = os.getpid()
+        lock = self._locks.get(process)
+        if lock is None:
+            lock = self._locks[process] = self._make()
+        return lock
 
     def load(self) -> TokenSet | None:
         """What the file holds, `None` when there is none.

@@ -232,7 +232,7 @@ class TokeniteFlows(Flows):
             method: As for `call`.
             headers: As for `call`.
             state: For the top-up page; a new random one when left out (it is in `FundingNeeded.top_up.state`).
-            suggested_amount: The new limit that the page suggests, in the account's currency.
+            suggested_amount: The new limit that the page suggests, in USD.
 
         Raises:
             TollkitError: As for `call`.
@@ -408,7 +408,7 @@ class _Tokenite:
         Args:
             state: What comes back with the user; 32 random hexadecimal digits when left out. Bind it to the browser
                 session (see `StateSigner`), and give it to `parse_callback` as `expected_state`.
-            suggested_budget: Fills the budget field; left out for 0.
+            suggested_budget: Fills the budget field, in USD; left out for 0.
             prompt: `login`, `consent`, `select_account`, `none`, or several of them.
             mode: `popup` for a window of its own, `iframe` for an overlay; a full page when left out.
             redirect_uri: Instead of the client's own.
@@ -442,7 +442,7 @@ class _Tokenite:
 
         Args:
             state: What comes back with the user; 32 random hexadecimal digits when left out.
-            suggested_amount: The new limit that the page suggests; twice the current one when left out.
+            suggested_amount: The new limit that the page suggests, in USD; twice the current one when left out.
             mode: `popup` for a window of its own, `redirect` for a full page.
             redirect_uri: Instead of the client's own.
 
@@ -542,7 +542,8 @@ class Tokenite(TokeniteFlows, _Tokenite, BlockingClient):
     def from_env(cls, env: Mapping[str, str] | None = None, **settings: Any) -> Self:
         """A client from TOKENITE_* variables: `CLIENT_ID`, `CLIENT_SECRET`, `REDIRECT_URI`, `BASE_URL`, `PROXY_BASE`.
 
-        Only `TOKENITE_CLIENT_ID` must be set. `http://` addresses in the environment are allowed.
+        Only `TOKENITE_CLIENT_ID` must be set. `http://` addresses in the environment are allowed when they are of
+        this machine or of a private network.
 
         Args:
             env: Read these variables instead of the process's.

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from tollkit.core.addresses import is_local
 from tollkit.core.arguments import required_text, secret_text
 from tollkit.errors import ConfigurationError
 from tollkit.secrets import Secret
@@ -110,6 +111,7 @@ def settings_from_env(
     if merged.get(required) is None:
         raise ConfigurationError(f"Missing required environment variable: {variables[required]}", code="missing_env")
     addresses = [merged.get(name) or "" for name in ("base_url", "proxy_base")]
-    # a plain http address can stand in the environment of a development machine alone
-    merged.setdefault("allow_insecure_http", any(str(address).startswith("http:") for address in addresses))
+    plain = [str(address) for address in addresses if str(address).startswith("http:")]
+    # in the environment of a development machine; a slip in production must not send secrets in the clear
+    merged.setdefault("allow_insecure_http", bool(plain) and all(is_local(address) for address in plain))
     return merged

@@ -112,7 +112,9 @@ async def login_local_async(
         url = receiver.begin(tokenite, suggested_budget, prompt)
         _tell(url, open_browser, on_url)
         try:
-            result = await asyncio.wait_for(asyncio.wrap_future(receiver.arrived), wait)
+            # not asyncio.wait_for, which in Python 3.11 loses a cancellation that comes together with the result
+            async with asyncio.timeout(wait):
+                result = await asyncio.wrap_future(receiver.arrived)
         except TimeoutError:
             raise _too_late(wait) from None
         with receiver.judged():

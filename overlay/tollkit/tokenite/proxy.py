@@ -7,9 +7,9 @@ prefer exceptions.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self, TypeAlias, TypeGuard, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self, TypeAlias, cast, overload
 
 import attrs
 
@@ -17,6 +17,8 @@ from tollkit.errors import StatusError, status_class
 from tollkit.tokenite.errors import raised
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeIs  # of the checkers' own; in typing from 3.13 on
+
     from tollkit_api.tokenite.v2_4.models import TokenUsage
 
 __all__ = ["ProxyError", "ProxyResult", "ProxySuccess", "is_proxy_error", "is_proxy_success"]
@@ -146,7 +148,7 @@ _HINTS = {
 
 
 @overload
-def is_proxy_success(result: ProxyResult) -> TypeGuard[ProxySuccess]: ...
+def is_proxy_success(result: ProxyResult) -> TypeIs[ProxySuccess]: ...
 @overload
 def is_proxy_success(result: object) -> bool: ...
 def is_proxy_success(result: object) -> bool:
@@ -157,7 +159,7 @@ def is_proxy_success(result: object) -> bool:
 
 
 @overload
-def is_proxy_error(result: ProxyResult) -> TypeGuard[ProxyError]: ...
+def is_proxy_error(result: ProxyResult) -> TypeIs[ProxyError]: ...
 @overload
 def is_proxy_error(result: object) -> bool: ...
 def is_proxy_error(result: object) -> bool:
@@ -224,7 +226,7 @@ def read_error_envelope(
     found = error.get("details")
     details = dict(cast("Mapping[str, Any]", found)) if isinstance(found, Mapping) else {}
     wait = details.get("retryAfter")
-    if isinstance(wait, int | float) and not isinstance(wait, bool) and 0 <= wait < math.inf:
+    if isinstance(wait, int | float) and not isinstance(wait, bool) and 0 <= wait <= sys.float_info.max:
         retry_after = float(wait)
     return ProxyError(
         code=code,

@@ -200,7 +200,7 @@ def google_options(
             arguments = sdk_arguments(_connection(client), None, library=_library("google-genai"))
             del arguments["headers"]  # they stand in the options; aiohttp would get them twice
             options["client_args"] = arguments
-            options["async_client_args"] = dict(arguments)
+            options["async_client_args"] = {**arguments, **_of_aiohttp(arguments)}
         return {"api_key": token, "vertexai": False, "http_options": options}
 
 
@@ -247,6 +247,17 @@ def _target(client: Tokenite | AsyncTokenite, access_token: str, provider: str, 
             "only requests to HTTPS are allowed", hint="Use https, or allow_insecure_http=True in development"
         )
     return token, base_url
+
+
+def _of_aiohttp(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What aiohttp calls what it must not miss: the SDK gives it the arguments whose names it knows.
+
+    It follows redirects when nothing is said, and would take the token along to another origin.
+    """
+    if importlib.util.find_spec("aiohttp") is None:
+        return {}
+    verify = arguments["verify"]
+    return {"allow_redirects": False, **({} if verify is True else {"ssl": verify})}
 
 
 def _headers(client: Tokenite | AsyncTokenite) -> dict[str, str]:

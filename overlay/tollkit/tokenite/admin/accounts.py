@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING, TypeVar
 
+from tollkit.core.addresses import link_address
 from tollkit.core.arguments import built, required_text
 from tollkit.core.flows import Flow, flow
 from tollkit.core.settings import KEEP, Keep
@@ -169,6 +170,7 @@ class Accounts(AdminNamespace[D]):
         Raises:
             ArgumentError: An argument is empty.
             ConflictError: They are a member (code `ALREADY_MEMBER`).
+            DecodeError: The platform names a page that is no plain web address (code `unsafe_address`).
             PermissionDeniedError: The user of the key is no owner (code `INSUFFICIENT_ROLE`).
 
         Source: Tokenite admin API, `POST /api/accounts/{id}/invitations`.
@@ -179,7 +181,9 @@ class Accounts(AdminNamespace[D]):
         account = required_text("account_id", account_id)
         body = InviteMemberRequest(email=required_text("email", email), role=text_or_none("role", role))
         request = built(operation.request, account, body=body, x_account_id=account)
-        return (yield from self._root.call(request, operation.parse))
+        created = yield from self._root.call(request, operation.parse)
+        link_address(created.claim_url, field="claimUrl", base=self._root._settings.base_url)
+        return created
 
     @flow
     def invitations(self, account_id: str) -> Flow[builtins.list[Invitation]]:
@@ -199,6 +203,10 @@ class Accounts(AdminNamespace[D]):
     @flow
     def cancel_invite(self, account_id: str, invitation_id: str) -> Flow[None]:
         """Take an invitation back.
+
+        Args:
+            account_id: The account.
+            invitation_id: The invitation.
 
         Raises:
             ArgumentError: An argument is empty.
@@ -268,6 +276,10 @@ class Accounts(AdminNamespace[D]):
     @flow
     def remove_member(self, account_id: str, user_id: str) -> Flow[None]:
         """Take a member out of an account.
+
+        Args:
+            account_id: The account.
+            user_id: The member.
 
         Raises:
             ArgumentError: An argument is empty.

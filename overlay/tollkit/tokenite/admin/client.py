@@ -237,7 +237,8 @@ class TokeniteAdmin(AdminGroups[Blocking], _TokeniteAdmin, BlockingClient):
     def from_env(cls, env: Mapping[str, str] | None = None, **settings: Any) -> Self:
         """A client from `TOKENITE_API_KEY`, `TOKENITE_ACCOUNT_ID` and `TOKENITE_PROXY_BASE`.
 
-        Only `TOKENITE_API_KEY` must be set. An `http://` address in the environment is allowed.
+        Only `TOKENITE_API_KEY` must be set. An `http://` address in the environment is
+        allowed when it is of this machine or of a private network.
 
         Args:
             env: Read these variables instead of the process's.

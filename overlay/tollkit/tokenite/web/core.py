@@ -44,6 +44,7 @@ from tollkit.tokenite.errors import raised
 from tollkit.tokenite.state import StateError, StateSigner, is_own_path
 from tollkit.tokenite.top_up import TopUpDone, parse_top_up_return
 from tollkit.tokenite.web.pages import HEADERS, page
+from tollkit_api.runtime.json_text import need_shallow
 
 if TYPE_CHECKING:
     from tollkit.tokenite.client import AsyncTokenite, Tokenite
@@ -492,6 +493,7 @@ class SignIn:
         if visit.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise self._refusal("bad_request", "The body must be application/json.", status=415)
         try:
+            need_shallow(visit.body)
             sent: object = json.loads(visit.body, parse_float=Decimal)
         except (ValueError, RecursionError):
             sent = None

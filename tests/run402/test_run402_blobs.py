@@ -236,7 +236,7 @@ def _file(folder: Path, data: bytes) -> Path:
         None,
         5,
         {b"a"},
-        io.StringIO("text"),
+        pytest.param(io.StringIO("text"), id="StringIO"),
         {"sha256": "0" * 64, "size": 4},
         "x" * (MIB + 1),
         {"content": "é" * (MIB // 2 + 1)},
@@ -491,7 +491,7 @@ def test_what_failed_first_is_told_however_fast_the_others_stop(
     from tollkit_api.run402.v1_57.models import Upload
 
     class Root:
-        allow_http = False
+        api_base = API_BASE
 
     content = module._content(b"hello", "x")
     sending = module._Sending(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from tollkit.errors import ArgumentError
+from tollkit.core.addresses import link_address
+from tollkit.errors import ArgumentError, DecodeError
 from tollkit.run402.errors import LocalError, raised
 
 if TYPE_CHECKING:
@@ -110,7 +111,15 @@ class AssetRef:
 
     @classmethod
     def of(cls, stored: StoredBlob, *, key: str, size: int, content_type: str, visibility: str) -> AssetRef:
-        """From the platform's answer, and from what was sent where it says nothing."""
+        """From the platform's answer, and from what was sent where it says nothing.
+
+        Args:
+            stored: The answer.
+            key: The key that was sent.
+            size: Bytes that were sent.
+            content_type: As it was sent.
+            visibility: As it was asked for.
+        """
         cdn = stored.cdn
         ready = None if cdn is None else cdn.ready
         hint = None if cdn is None else cdn.hint
@@ -181,6 +190,7 @@ class AssetRef:
 
         Raises:
             LocalError: The file has no address that stays the same.
+            DecodeError: Its address is no plain web address (code `unsafe_address`).
         """
         url, sri = self._of_tag()
         kind = ' type="module"' if type == "module" else ""
@@ -196,6 +206,7 @@ class AssetRef:
 
         Raises:
             LocalError: The file has no address that stays the same.
+            DecodeError: Its address is no plain web address (code `unsafe_address`).
         """
         url, sri = self._of_tag()
         kind = f' as="{_escaped("as_", as_)}"' if as_ else ""
@@ -209,6 +220,7 @@ class AssetRef:
 
         Raises:
             LocalError: The file has no address that stays the same.
+            DecodeError: Its address is no plain web address (code `unsafe_address`).
         """
         url, _ = self._of_tag()
         return f'<img src="{url}" alt="{_escaped("alt", alt)}" loading="lazy" decoding="async">'
@@ -250,6 +262,10 @@ class AssetRef:
                 ),
                 "making an HTML tag",
             )
+        try:
+            link_address(self.cdn_url, field="cdn_immutable_url")
+        except DecodeError as error:
+            raise raised(error, "making an HTML tag") from None
         return _escaped("cdn_url", self.cdn_url), self.sri
 
 

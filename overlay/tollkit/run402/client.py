@@ -204,7 +204,11 @@ class Run402Flows(Groups[Flows], Kernel):
     """All methods of the clients, written once. Not for direct use: see `Run402` and `AsyncRun402`."""
 
     def project(self, project_id: str | None = None) -> Flow[Run402ProjectFlows]:
-        """The flows of one project; of the active one when none is told."""
+        """The flows of one project; of the active one when none is told.
+
+        Raises:
+            LocalError: None is told and none is active (also an `ArgumentError`).
+        """
         from tollkit.run402.project import Run402ProjectFlows
 
         doing = "scoping client to project"

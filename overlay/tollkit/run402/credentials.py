@@ -7,7 +7,6 @@ async client calls them in a thread, or be coroutine functions, which an async c
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
@@ -16,6 +15,7 @@ import attrs
 
 from tollkit.core.arguments import required_text, wire_time
 from tollkit.core.flows import Flow, call, offload
+from tollkit.core.locks import forkable_lock
 from tollkit.errors import ArgumentError
 from tollkit.run402.config import DEFAULT_API_BASE
 from tollkit.run402.errors import LocalError, raised
@@ -167,11 +167,21 @@ class FullCredentialsProvider(CredentialsProvider, Protocol):
     """What a provider may have, all of it; each method can be missing."""
 
     def save_project(self, project_id: str, keys: ProjectKeys) -> None:
-        """Keep these keys; what is kept beside them and not told stays."""
+        """Keep these keys; what is kept beside them and not told stays.
+
+        Args:
+            project_id: The project.
+            keys: Its keys.
+        """
         ...
 
     def update_project(self, project_id: str, changes: Mapping[str, Any]) -> None:
-        """Change a record: wire names, `None` removes. Nothing happens when the project is not known."""
+        """Change a record: wire names, `None` removes. Nothing happens when the project is not known.
+
+        Args:
+            project_id: The project.
+            changes: New values by wire name.
+        """
         ...
 
     def remove_project(self, project_id: str) -> None:
@@ -295,7 +305,7 @@ class MemoryCredentials:
     ) -> None:
         if allowance is not None and signer is not None:
             raise raised(ArgumentError("signer", "must not be told together with an allowance"))
-        self._lock = threading.Lock()
+        self._lock = forkable_lock()
         self._projects = {
             name: keys if isinstance(keys, ProjectKeys) else ProjectKeys.from_dict(keys)
             for name, keys in (projects or {}).items()
@@ -326,7 +336,12 @@ class MemoryCredentials:
         return self._projects.get(project_id)
 
     def save_project(self, project_id: str, keys: ProjectKeys) -> None:
-        """Keep these keys; what is kept beside them and not told stays."""
+        """Keep these keys; what is kept beside them and not told stays.
+
+        Args:
+            project_id: The project.
+            keys: Its keys.
+        """
         required_text("project_id", project_id)
         with self._lock:
             known = self._projects.get(project_id)
@@ -334,7 +349,12 @@ class MemoryCredentials:
             self._projects[project_id] = ProjectKeys.from_dict(record)
 
     def update_project(self, project_id: str, changes: Mapping[str, Any]) -> None:
-        """Change a record: wire names, `None` removes. Nothing happens when the project is not known."""
+        """Change a record: wire names, `None` removes. Nothing happens when the project is not known.
+
+        Args:
+            project_id: The project.
+            changes: New values by wire name.
+        """
         with self._lock:
             known = self._projects.get(project_id)
             if known is not None:

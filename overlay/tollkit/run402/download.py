@@ -25,6 +25,7 @@ from tollkit.core.policy import RETRY_AFTER_CAP
 from tollkit.errors import ArgumentError, DecodeError, StatusError, TollkitError, TransportError
 from tollkit.oidc.json_values import is_object
 from tollkit.run402.errors import LocalError, raised
+from tollkit_api.runtime.json_text import json_value
 
 if TYPE_CHECKING:
     from tollkit_api.runtime import HttpResponse
@@ -40,7 +41,8 @@ Fetch = Callable[[Mapping[str, str], Sink], "Flow[HttpResponse]"]
 ATTEMPTS = 5
 """How often nothing new may come before the download ends."""
 _DOING = "downloading blob"
-_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
+_LENGTH = re.compile(r"[0-9]{1,19}")
+_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 _HASH = re.compile(r'(?:"sha256-)?([0-9a-f]{64})"?')
 _READ = 1 << 20
 
@@ -193,7 +195,7 @@ def _lock(handle: int) -> None:
 
 def _noted(note: IO[bytes], source: str) -> str | None:
     try:
-        told: Any = json.loads(note.read())
+        told: Any = json_value(note.read())
     except ValueError:
         return None
     if not is_object(told) or told.get("source") != source:
@@ -225,7 +227,9 @@ def download(
         NetworkError: The connection broke, and nothing new came of several attempts; what came is kept.
     """
     path = _path(target)
-    part: _Part = yield from offload(lambda: _writing(path, lambda: _Part.open(path, source, resume=resume)))
+    part: _Part = yield from offload(
+        lambda: _writing(path, lambda: _Part.open(path, source, resume=resume)), undo=_Part.leave
+    )
     try:
         yield from _filled(fetch, part, on_progress)
         if part.expected not in (None, part.digest.hexdigest()):
@@ -307,7 +311,7 @@ def _sink(part: _Part, on_progress: Progress | None) -> Sink:
         else:
             _writing(part.target, lambda: part.begin(strong))
             length = headers.get("content-length", "")
-            part.total = int(length) if length.isdecimal() and not coded else None
+            part.total = int(length) if _LENGTH.fullmatch(length) and not coded else None
         part.content_type = headers.get("content-type")
         told = _HASH.fullmatch(headers.get("x-run402-content-sha256") or (strong or ""))
         part.expected = told[1] if told else None

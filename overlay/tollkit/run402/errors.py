@@ -130,7 +130,12 @@ class Run402Error(TollkitError):
         return _text(self.context.get("plan_id"))
 
     def of_deploy(self, operation_id: str | None, plan_id: str | None) -> None:
-        """Note which deploy it happened in, unless that is known already."""
+        """Note which deploy it happened in, unless that is known already.
+
+        Args:
+            operation_id: Of the deploy.
+            plan_id: Of its plan.
+        """
         for name, known in (("operation_id", operation_id), ("plan_id", plan_id)):
             if known is not None:
                 self.context.setdefault(name, known)

@@ -53,11 +53,6 @@ class Kernel(Flows):
         self._allow_http = allow_http
         self._payments = payments
 
-    @property
-    def allow_http(self) -> bool:
-        """Whether requests may go over plain http."""
-        return self._allow_http
-
     def keys_of(self, project_id: str, doing: str) -> Flow[ProjectKeys]:
         """The project's keys, from the provider.
 

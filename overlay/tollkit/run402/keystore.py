@@ -70,6 +70,10 @@ class KeystoreFile:
     def save_project(self, project_id: str, keys: ProjectKeys) -> None:
         """Keep these keys; what the record holds besides stays.
 
+        Args:
+            project_id: The project.
+            keys: Its keys.
+
         Raises:
             LocalError: The file cannot be written, or somebody else has held its lock for a minute.
             MissingExtraError: filelock is not installed (extra `payments`).

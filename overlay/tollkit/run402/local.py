@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tollkit.core.locks import forkable_lock
 from tollkit.run402.allowance import AllowanceFile
 from tollkit.run402.config import allowance_path as default_allowance_path
 from tollkit.run402.config import api_base as default_api_base
@@ -50,7 +50,7 @@ class LocalCredentials:
         self._reuse = siwx_reuse
         self._env = env
         self._siwx: tuple[object, SiwxSigner] | None = None
-        self._lock = threading.Lock()
+        self._lock = forkable_lock()
 
     @property
     def keystore(self) -> KeystoreFile:
@@ -101,7 +101,12 @@ class LocalCredentials:
         self.keystore.save_project(project_id, keys)
 
     def update_project(self, project_id: str, changes: Mapping[str, Any]) -> None:
-        """Change a record: `None` removes. Nothing is written when the project is not there."""
+        """Change a record: `None` removes. Nothing is written when the project is not there.
+
+        Args:
+            project_id: The project.
+            changes: New values by wire name.
+        """
         self.keystore.update_project(project_id, changes)
 
     def remove_project(self, project_id: str) -> None:

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 import attrs
 
 from tollkit.core import answers
+from tollkit.core.addresses import request_address
 from tollkit.core.flows import Body, Flow, Wire, offload
 from tollkit.core.policy import RETRY_AFTER_CAP
-from tollkit.errors import InsecureTransportError, TransportError
+from tollkit.errors import DecodeError, InsecureTransportError, TransportError
 from tollkit.run402.errors import raised
 
 if TYPE_CHECKING:
     from tollkit_api.runtime import HttpResponse, Request
 
-__all__ = ["ATTEMPTS", "RETRIED", "Counted", "Outcome", "again", "put_part"]
+__all__ = ["ATTEMPTS", "MAX_UPLOADS", "RETRIED", "Counted", "Outcome", "again", "put_part"]
 
+MAX_UPLOADS = 8
+"""How many parts are sent side by side when nothing is said."""
 ATTEMPTS = 5
 """How often each part is sent at most."""
 RETRIED = frozenset({408, 425, 429})
@@ -106,27 +109,24 @@ class Outcome:
         return random.uniform(most / 2, most) if self.asked is None else min(self.asked, RETRY_AFTER_CAP)
 
 
-def put_part(url: str, headers: Mapping[str, str], body: Body, *, allow_http: bool, doing: str) -> Flow[Outcome]:
+def put_part(url: str, headers: Mapping[str, str], body: Body, *, base: str, doing: str) -> Flow[Outcome]:
     """Send one part once.
 
     Args:
         url: The presigned address.
         headers: What it asks for.
         body: The bytes.
-        allow_http: Whether the address may be plain http.
+        base: The gateway, which tells where its storage may be (`tollkit.core.addresses`).
         doing: What is being done, for errors.
 
     Raises:
-        InsecureTransportError: The address is plain http, and that is not allowed (also a `NetworkError`).
+        InsecureTransportError: The address is plain http, and the gateway is not (also a `NetworkError`).
+        DecodeError: No upload may go to the address (code `unsafe_address`).
     """
-    if not (allow_http or url.lower().startswith("https:")):
-        raise raised(
-            InsecureTransportError(
-                "only uploads to HTTPS addresses are allowed",
-                hint="Use https, or allow_insecure_http=True in development",
-            ),
-            doing,
-        )
+    try:
+        request_address(url, field="parts[].url", base=base)
+    except (DecodeError, InsecureTransportError) as error:
+        raise raised(error, doing) from None
     content: bytes | Body = body
     if body.size <= _SMALL:
         content = yield from offload(lambda: b"".join(body.open()))

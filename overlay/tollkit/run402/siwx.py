@@ -9,7 +9,6 @@ import base64
 import json
 import re
 import secrets
-import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from typing import Any
 import attrs
 
 from tollkit.core.arguments import required_text, wire_time
+from tollkit.core.locks import forkable_lock
 from tollkit.core.weburl import parse_http_url
 from tollkit.errors import ArgumentError
 from tollkit.run402.address import checked_address
@@ -159,6 +159,10 @@ def siwx_text(message: SiwxMessage, address: str) -> str:
 def siwx_header_value(message: SiwxMessage, signer: Signer) -> Secret:
     """The value of the header: base64 of compact JSON, with the signature.
 
+    Args:
+        message: What to sign.
+        signer: The wallet.
+
     Raises:
         ArgumentError: The signer has no address.
         MissingExtraError: The extra `payments` is not installed.
@@ -212,7 +216,7 @@ class SiwxSigner:
         self._reuse = reuse
         self._clock = clock
         self._made: dict[str, tuple[float, Secret]] = {}
-        self._lock = threading.Lock()
+        self._lock = forkable_lock()
 
     def headers(self, path: str) -> dict[str, str]:
         """The header for a path, with its query.

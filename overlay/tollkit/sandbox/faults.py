@@ -154,7 +154,12 @@ class Faults:
             self._armed.clear()
 
     def reading(self, method: str, path: str) -> bool:
-        """Whether a fault for this path depends on fields, so that the body must be read to choose."""
+        """Whether a fault for this path depends on fields, so that the body must be read to choose.
+
+        Args:
+            method: Of the request.
+            path: Of the request.
+        """
         with self._lock:
             return any(armed.fault.needs_fields and matches(armed.fault.match, method, path) for armed in self._armed)
 
@@ -163,6 +168,11 @@ class Faults:
 
         All latencies, key rotations and backdatings that fit apply; of the kinds that replace or spoil the
         answer, the first.
+
+        Args:
+            method: Of the request.
+            path: Of the request.
+            fields: Names and values of its form, for faults that look at them.
         """
         pairs = list(fields)
         taken: list[Fault] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Unpack
@@ -12,6 +11,7 @@ from urllib.parse import parse_qsl
 
 from tollkit.core.arguments import hidden, required_text
 from tollkit.core.flows import Flow, Send, send
+from tollkit.core.locks import forkable_lock
 from tollkit.core.service import Service
 from tollkit.errors import ArgumentError, ConfigurationError, DecodeError, LocalError, StatusError, TransportError
 from tollkit.oidc.json_values import decode, is_object
@@ -194,7 +194,7 @@ class GithubActionsCredentials(CiSessionCredentials):
             **options,
         )
         self._made().close()  # so that a wrong option is told now
-        self._lock = threading.Lock()
+        self._lock = forkable_lock()
         # token, when to get another, when it ends
         self._session: tuple[Secret, float, float] | None = None
 
@@ -236,6 +236,8 @@ class GithubActionsCredentials(CiSessionCredentials):
                 ),
                 _REQUESTING,
             )
+        if not url.isascii():  # no address on the wire has anything else, and half a surrogate pair cannot be sent
+            raise raised(ConfigurationError(f"{_URL} is no address", code="LOCAL_ERROR"), _REQUESTING)
         address, _, query = url.partition("?")
         params = _set(parse_qsl(query, keep_blank_values=True), "audience", self._audience)
         request = Request(

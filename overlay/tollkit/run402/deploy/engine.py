@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 import attrs
 
+from tollkit.core.answers import path_part
 from tollkit.core.arguments import required_text
 from tollkit.core.flows import Flow, Sleep, offload
 from tollkit.errors import ArgumentError, DecodeError, StatusError, TollkitError, TransportError
@@ -695,7 +696,7 @@ def _reader(operation: Operation, known: str | None) -> Callable[[HttpResponse],
         state = CommitResult.from_dict(told)
         plan_id = body.get("plan_id")
         return _State(
-            state.operation_id,
+            path_part(state.operation_id, "operation_id"),
             state.status or "",
             state.release_id,
             state.urls,

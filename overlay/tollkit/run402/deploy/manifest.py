@@ -20,6 +20,7 @@ from tollkit.run402.deploy.content import is_ref
 from tollkit.run402.deploy.errors import DeployError
 from tollkit.run402.deploy.files import FileSource
 from tollkit.run402.deploy.spec import KNOWN, nearest, normalised
+from tollkit_api.runtime.json_text import need_shallow
 
 if TYPE_CHECKING:
     from tollkit_api.shapes import ReleaseManifest, ReleaseSpec
@@ -136,6 +137,7 @@ def _parsed(path: str) -> object:
         told = getattr(problem, "strerror", None) or str(problem)
         _fail(f"{path} cannot be read: {told}", details={"flag": "manifest", "path": path}, cause=problem)
     try:
+        need_shallow(content)
         return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except json.JSONDecodeError as problem:
         where = {"line": problem.lineno, "column": problem.colno}

@@ -22,13 +22,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
+from tollkit.core.answers import path_part
 from tollkit.core.flows import Body, Flow, Sleep, gather, offload, share
 from tollkit.core.single_flight import SingleFlight
 from tollkit.errors import CancelledError
 from tollkit.run402.deploy.errors import DeployError
 from tollkit.run402.deploy.events import UploadBytes, UploadProgress
 from tollkit.run402.errors import ApiError
-from tollkit.run402.parts import ATTEMPTS, RETRIED, Counted, again, put_part
+from tollkit.run402.parts import ATTEMPTS, MAX_UPLOADS, RETRIED, Counted, again, put_part
 
 if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_UPLOADS", "Uploadable", "Uploader"]
 
-MAX_UPLOADS = 8
-"""How many parts are sent side by side when nothing is said."""
 BATCH = 1000
 """How many objects one content plan is asked for."""
 ROUNDS = 3
@@ -324,7 +323,15 @@ class Uploader:
             project_id=self._project_id if self._keys is None else None,
         )
         request = operation.request(body=body)
-        plan = yield from self._root.call(request, operation.parse, "planning content upload", keys=self._keys)
+
+        def read(response: HttpResponse) -> ContentPlan:
+            plan = operation.parse(response)
+            path_part(plan.plan_id, "plan_id")
+            for index, upload in enumerate(plan.missing):
+                path_part(upload.upload_id, "missing", index, "upload_id")
+            return plan
+
+        plan = yield from self._root.call(request, read, "planning content upload", keys=self._keys)
         with self._lock:
             batch.asked += 1
             if plan.plan_id not in batch.plans:
@@ -412,7 +419,7 @@ class Uploader:
             fresh = found.parts[number]
             url = fresh.url.reveal()
             headers = yield from self._checksum(found, fresh, url)
-            outcome = yield from put_part(url, headers, body, allow_http=self._root.allow_http, doing=_DOING)
+            outcome = yield from put_part(url, headers, body, base=self._root.api_base, doing=_DOING)
             if outcome.arrived:
                 if self._arrived(task, outcome.etag):
                     yield from self._complete(found)

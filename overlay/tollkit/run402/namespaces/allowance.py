@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -137,4 +137,9 @@ class Allowance(Namespace[D]):
 
 def _dollars(micros: int) -> str:
     """The amount as the platform's client shows it: the nearest double, to the cent (ECMA-262, toFixed)."""
-    return str(Decimal(micros / 1_000_000).quantize(_CENT, ROUND_HALF_UP))
+    try:
+        dollars = micros / 1_000_000
+    except OverflowError:  # beyond a double, which JavaScript calls infinite
+        return "Infinity" if micros > 0 else "-Infinity"
+    with localcontext(prec=400):  # as many digits as a double may have before its point
+        return str(Decimal(dollars).quantize(_CENT, ROUND_HALF_UP))

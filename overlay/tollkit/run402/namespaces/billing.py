@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from tollkit.core.addresses import link_address
 from tollkit.core.arguments import built, required_text
 from tollkit.core.flows import Flow, flow
 from tollkit.core.namespaces import Namespace
-from tollkit.errors import ArgumentError
+from tollkit.errors import ArgumentError, DecodeError, InsecureTransportError
+from tollkit.run402.errors import raised
 from tollkit.run402.namespaces.checks import flag, preparing, whole
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
         EmailAccount,
         TierName,
     )
+    from tollkit_api.runtime import HttpResponse, Request
 
 __all__ = ["Billing"]
 
@@ -83,6 +87,7 @@ class Billing(Namespace[D]):
 
         Raises:
             LocalError: An argument is of the wrong kind (also an `ArgumentError`).
+            DecodeError: The platform names a page that is no plain web address (code `unsafe_address`).
 
         Source: Run402 gateway, `POST /billing/v1/checkouts`.
         """
@@ -96,7 +101,7 @@ class Billing(Namespace[D]):
                 amount_usd_micros=whole("amount_usd_micros", amount_usd_micros, least=1),
             )
             request = built(operation.request, body=body)
-        return (yield from self._root.call(request, operation.parse, doing))
+        return (yield from self._page(request, operation.parse, doing))
 
     @flow
     def create_email_account(self, email: str) -> Flow[EmailAccount]:
@@ -156,6 +161,7 @@ class Billing(Namespace[D]):
 
         Raises:
             LocalError: Neither is given, or an argument is of the wrong kind (also an `ArgumentError`).
+            DecodeError: The platform names a page that is no plain web address (code `unsafe_address`).
 
         Source: Run402 gateway, `POST /billing/v1/tiers/{tier}/checkout`.
         """
@@ -164,7 +170,7 @@ class Billing(Namespace[D]):
         doing = "creating tier checkout"
         with preparing(doing):
             request = built(operation.request, required_text("tier", tier), body=_account(email, wallet))
-        return (yield from self._root.call(request, operation.parse, doing))
+        return (yield from self._page(request, operation.parse, doing))
 
     @flow
     def buy_email_pack(self, *, email: str | None = None, wallet: str | None = None) -> Flow[Checkout]:
@@ -176,6 +182,7 @@ class Billing(Namespace[D]):
 
         Raises:
             LocalError: Neither is given, or an argument is of the wrong kind (also an `ArgumentError`).
+            DecodeError: The platform names a page that is no plain web address (code `unsafe_address`).
 
         Source: Run402 gateway, `POST /billing/v1/email-packs/checkout`.
         """
@@ -184,7 +191,7 @@ class Billing(Namespace[D]):
         doing = "creating email pack checkout"
         with preparing(doing):
             request = built(operation.request, body=_account(email, wallet))
-        return (yield from self._root.call(request, operation.parse, doing))
+        return (yield from self._page(request, operation.parse, doing))
 
     @flow
     def set_auto_recharge(
@@ -216,6 +223,15 @@ class Billing(Namespace[D]):
         yield from self._root.call(request, operation.parse, doing)
 
     auto_recharge = set_auto_recharge
+
+    def _page(self, request: Request, parse: Callable[[HttpResponse], Checkout], doing: str) -> Flow[Checkout]:
+        """A page to pay at, whose address may be opened in a browser."""
+        checkout = yield from self._root.call(request, parse, doing)
+        try:
+            link_address(checkout.checkout_url, field="checkout_url", base=self._root.api_base)
+        except (DecodeError, InsecureTransportError) as error:
+            raise raised(error, doing) from None
+        return checkout
 
 
 def _account(email: str | None, wallet: str | None) -> AccountRequest:

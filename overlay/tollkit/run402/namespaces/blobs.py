@@ -29,13 +29,13 @@ from tollkit.run402.errors import (
 from tollkit.run402.namespaces.checks import choice_or_none, flag, preparing, whole
 from tollkit.run402.namespaces.keyed import with_keys
 from tollkit.run402.namespaces.scoped import ScopedNamespace, of_project
+from tollkit.run402.parts import ATTEMPTS, MAX_UPLOADS, Counted, Outcome, again, put_part
 
 if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows
     from tollkit.run402.credentials import ProjectKeys
     from tollkit.run402.deploy.content import Content
     from tollkit.run402.download import Downloaded, Progress, Sink
-    from tollkit.run402.parts import Outcome
     from tollkit_api.run402.v1_57.models import BlobDiagnosis, BlobList, BlobSummary, SignedBlob, Upload, UploadPart
     from tollkit_api.runtime import HttpResponse
 
@@ -44,7 +44,6 @@ __all__ = ["Blob", "BlobFreshness", "Blobs", "ScopedBlobs"]
 D = TypeVar("D")
 MOST_TEXT = 1_048_576
 """Bytes of the largest text that the platform's client takes; bytes may be more."""
-MAX_UPLOADS = 8
 _ROUNDS = 3
 """How often an upload is begun whose addresses expire."""
 _UPLOADING = "uploading blob part"
@@ -176,7 +175,6 @@ class Blobs(Namespace[D]):
     def _completed(
         self, keys: ProjectKeys, sending: _Sending, key: str, size: int, kind: str, visibility: str
     ) -> Flow[AssetRef]:
-        from tollkit.run402.parts import again
         from tollkit_api.run402.v1_57.api.blobs import blobs_complete_upload as operation
         from tollkit_api.run402.v1_57.models import CompleteUploadRequest, UploadedPart
 
@@ -560,7 +558,6 @@ class _Sending:
 
     def _send(self, part: UploadPart) -> Flow[None]:
         from tollkit.run402.deploy.errors import DeployError
-        from tollkit.run402.parts import ATTEMPTS, Counted, put_part
 
         end = min(part.byte_end + 1, self._content.size)
         body = Counted(self._content.body(part.byte_start, end), self._told.count, self._go_on)
@@ -568,9 +565,7 @@ class _Sending:
         while True:
             attempt += 1
             try:
-                outcome = yield from put_part(
-                    part.url.reveal(), {}, body, allow_http=self._root.allow_http, doing=_UPLOADING
-                )
+                outcome = yield from put_part(part.url.reveal(), {}, body, base=self._root.api_base, doing=_UPLOADING)
             except DeployError as changed:
                 raise _as_local(changed, _UPLOADING) from changed
             if outcome.arrived:

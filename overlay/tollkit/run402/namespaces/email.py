@@ -266,6 +266,10 @@ class Email(Namespace[D]):
     def get(self, project_id: str, message_id: str) -> Flow[EmailDetail]:
         """A message with the replies to it.
 
+        Args:
+            project_id: The project.
+            message_id: The message.
+
         Raises:
             ProjectNotFound: The credentials do not know the project; nothing was sent.
             LocalError: `message_id` is empty or no id (also an `ArgumentError`).
@@ -283,6 +287,10 @@ class Email(Namespace[D]):
     @flow
     def get_raw(self, project_id: str, message_id: str) -> Flow[RawEmail]:
         """A message as it was sent, byte for byte.
+
+        Args:
+            project_id: The project.
+            message_id: The message.
 
         Raises:
             ProjectNotFound: The credentials do not know the project; nothing was sent.
@@ -381,6 +389,10 @@ class Webhooks(Namespace[D]):
     def get(self, project_id: str, webhook_id: str) -> Flow[Webhook]:
         """A webhook.
 
+        Args:
+            project_id: The project.
+            webhook_id: The webhook.
+
         Raises:
             ProjectNotFound: The credentials do not know the project; nothing was sent.
             LocalError: `webhook_id` is empty or no id (also an `ArgumentError`).
@@ -432,6 +444,10 @@ class Webhooks(Namespace[D]):
     @flow
     def delete(self, project_id: str, webhook_id: str) -> Flow[None]:
         """Delete a webhook; it is told nothing more.
+
+        Args:
+            project_id: The project.
+            webhook_id: The webhook.
 
         Raises:
             ProjectNotFound: The credentials do not know the project; nothing was sent.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+import attrs
+
 from tollkit.core.http import Connections, HttpClient
+from tollkit.core.locks import forkable_lock
 from tollkit.core.settings import Connection, Timeout
 from tollkit.errors import ArgumentError
 from tollkit.oidc.json_values import decode, is_object
@@ -32,7 +34,13 @@ class Balances(Protocol):
     """Tells what a wallet holds. May block; an async client calls it in a thread."""
 
     def balance(self, network: str, asset: str, address: str) -> int | None:
-        """In the smallest unit of the asset; `None` when it could not be read."""
+        """In the smallest unit of the asset; `None` when it could not be read.
+
+        Args:
+            network: The network in CAIP-2 form, such as `eip155:8453`.
+            asset: Address of the token's contract.
+            address: The wallet.
+        """
         ...
 
 
@@ -69,12 +77,20 @@ class RpcBalances:
         self._urls = dict(RPC_URLS if urls is None else urls)
         self._keep = keep
         self._clock = clock
-        self._connections = Connections(connection or Connection(), http_client)
-        self._lock = threading.Lock()
+        # the faster engine would keep an event loop for what is asked so rarely, and nobody closes this
+        quiet = attrs.evolve(connection or Connection(), engine="httpx")
+        self._connections = Connections(quiet, http_client)
+        self._lock = forkable_lock()
         self._known: dict[tuple[str, str, str], tuple[float, int]] = {}
 
     def balance(self, network: str, asset: str, address: str) -> int | None:
-        """In the smallest unit of the asset; `None` when it could not be read."""
+        """In the smallest unit of the asset; `None` when it could not be read.
+
+        Args:
+            network: The network in CAIP-2 form, such as `eip155:8453`.
+            asset: Address of the token's contract.
+            address: The wallet.
+        """
         key = (network, asset.lower(), address.lower())
         now = self._clock()
         with self._lock:

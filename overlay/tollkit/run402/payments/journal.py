@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
+from tollkit.core.locks import forkable_lock
 from tollkit.run402.config import config_dir
 from tollkit.run402.errors import LocalError, raised
 from tollkit.run402.payments.record import PaymentRecord
@@ -45,7 +45,14 @@ class Journal(Protocol):
         ...
 
     def spent(self, payer: str, network: str, asset: str, *, now: float) -> int:
-        """What this wallet has spent of this asset within a day, in its smallest unit."""
+        """What this wallet has spent of this asset within a day, in its smallest unit.
+
+        Args:
+            payer: Address of the wallet.
+            network: The network in CAIP-2 form.
+            asset: Address of the token's contract.
+            now: The end of the day that is counted, in seconds since 1970.
+        """
         ...
 
     def payments(self, *, since: float = 0.0) -> Iterator[PaymentRecord]:
@@ -65,7 +72,7 @@ class MemoryJournal:
     """A journal that ends with its process; for tests, and for programs that keep their own books."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = forkable_lock()
         self._kept: dict[tuple[str, str], PaymentRecord] = {}
 
     def begin(self, payment: PaymentRecord, *, at_most: int | None) -> int | None:

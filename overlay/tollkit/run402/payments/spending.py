@@ -101,7 +101,11 @@ class Asset:
         return self.network == requirement.network and self.address.lower() == requirement.asset.lower()
 
     def told(self, amount: int) -> str:
-        """An amount for people: `0.1 USDC`."""
+        """An amount for people: `0.1 USDC`.
+
+        Args:
+            amount: In the smallest unit of the asset.
+        """
         return f"{self.whole(amount)} {self.symbol}"
 
     def whole(self, amount: int) -> Decimal:
@@ -213,7 +217,12 @@ class SpendingPolicy:
     longest: int = attrs.field(default=3_600, validator=_at_least(1))
 
     def limit(self, name: str, asset: Asset) -> int | None:
-        """The limit of this name that counts for an asset: its own, or the policy's."""
+        """The limit of this name that counts for an asset: its own, or the policy's.
+
+        Args:
+            name: `per_call`, `per_day` or another that both have.
+            asset: The asset.
+        """
         own: int | None = getattr(asset, name)
         of_all: int | None = getattr(self, name)
         return of_all if own is None else own

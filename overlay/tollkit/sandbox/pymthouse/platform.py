@@ -182,7 +182,14 @@ class PymtHouseSandbox:
         status: str = "active",
         app: App | str | None = None,
     ) -> AppUser:
-        """Provision a user, or set email and status of the one with that external id."""
+        """Provision a user, or set email and status of the one with that external id.
+
+        Args:
+            external_user_id: The user, by your id.
+            email: E-mail address.
+            status: `active` or another word of the platform.
+            app: The app, or its id; the first when left out.
+        """
         with self._state.lock:
             users = self._app(app).users
             user = users.setdefault(
@@ -192,7 +199,12 @@ class PymtHouseSandbox:
             return user
 
     def seed_end_user(self, external_user_id: str | None = None, *, app: App | str | None = None) -> EndUser:
-        """An end user: the one with that external id, or a new one without any."""
+        """An end user: the one with that external id, or a new one without any.
+
+        Args:
+            external_user_id: The user, by your id.
+            app: The app, or its id; the first when left out.
+        """
         with self._state.lock:
             found = self._app(app)
             if external_user_id is not None:
@@ -351,6 +363,10 @@ class PymtHouseSandbox:
     def approve_device(self, user_code: str, external_user_id: str = "alice") -> DeviceCode:
         """Approve a device code as that user would in a browser.
 
+        Args:
+            user_code: As the device shows it.
+            external_user_id: The user, by your id.
+
         Raises:
             KeyError: There is no such code.
         """
@@ -472,7 +488,16 @@ class PymtHouseSandbox:
         overage_rate_wei: int | None = None,
         app: App | str | None = None,
     ) -> None:
-        """Change the plan of an app; what is left out stays."""
+        """Change the plan of an app; what is left out stays.
+
+        Args:
+            type: Kind of the plan.
+            name: Shown to people.
+            included_usd_micros: Usage that is included, in millionths of a US dollar.
+            included_units: Units that are included.
+            overage_rate_wei: Price of a unit beyond, in wei.
+            app: The app, or its id; the first when left out.
+        """
         with self._state.lock:
             plan = self._app(app).plan
             plan.type = type or plan.type
@@ -492,7 +517,14 @@ class PymtHouseSandbox:
         capabilities: Iterable[Mapping[str, str] | tuple[str, str]] = (),
         app: App | str | None = None,
     ) -> DiscoveryProfile:
-        """Add a discovery profile to an app."""
+        """Add a discovery profile to an app.
+
+        Args:
+            name: Shown to people.
+            policy: What the profile says, as it is stored.
+            capabilities: Pipelines and models, as mappings or pairs.
+            app: The app, or its id; the first when left out.
+        """
         now = self.clock.iso()
         profile = DiscoveryProfile(
             name=name,

@@ -151,6 +151,10 @@ class Run402Sandbox:
     def grant_tier(self, wallet: str, tier: str = "prototype") -> None:
         """Lease a tier to a wallet and its projects, without a payment.
 
+        Args:
+            wallet: Its address.
+            tier: Name of the tier, such as `hobby`.
+
         Raises:
             ValueError: An unknown tier.
         """
@@ -184,6 +188,10 @@ class Run402Sandbox:
 
     def wallet_balance(self, address: str, network: str = BASE_SEPOLIA) -> int:
         """USDC of an address, in micro-dollars.
+
+        Args:
+            address: The wallet.
+            network: The network in CAIP-2 form.
 
         Raises:
             ValueError: It is no network of the sandbox.
@@ -255,7 +263,12 @@ class Run402Sandbox:
             payments.networks = payments.networks if wanted is None else wanted
 
     def fail_settlement(self, reason: str = "transaction_failed", times: int = 1) -> None:
-        """Refuse the next payments that are right, at the last moment; no money is moved."""
+        """Refuse the next payments that are right, at the last moment; no money is moved.
+
+        Args:
+            reason: What the answer says.
+            times: How many payments.
+        """
         with self.gateway.lock:
             self.gateway.payments.fail_settlement(reason, times)
 

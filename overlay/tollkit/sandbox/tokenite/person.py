@@ -40,7 +40,7 @@ class Person:
 
         Args:
             authorize_url: From `get_authorize_url()`, without `mode`.
-            budget: Typed into the budget field; what stands there when left out.
+            budget: Typed into the budget field, in US dollars; what stands there when left out.
 
         Returns:
             Where the browser is sent: the redirect URI with its query.

@@ -151,7 +151,12 @@ class TokeniteSandbox:
         return OWNER_EMAIL
 
     def redirect_allowed(self, app: App, redirect_uri: str) -> bool:
-        """Whether the browser may be sent there for an app."""
+        """Whether the browser may be sent there for an app.
+
+        Args:
+            app: The app.
+            redirect_uri: Where the browser would be sent.
+        """
         if redirect_uri == app.callback_url:
             return True
         return app.any_loopback and _LOOPBACK.fullmatch(redirect_uri) is not None
@@ -250,7 +255,12 @@ class TokeniteSandbox:
         return self.state.connections[found.connection_id]
 
     def set_budget(self, token: str, budget: Decimal | str | int) -> None:
-        """Set the limit of an access token's connection in dollars; what was spent stays spent."""
+        """Set the limit of an access token's connection in dollars; what was spent stays spent.
+
+        Args:
+            token: The access token.
+            budget: The limit in US dollars.
+        """
         with self.state.lock:
             self.connection(token).budget_limit = amount(budget)
 
@@ -290,7 +300,12 @@ class TokeniteSandbox:
             )
 
     def suspend(self, token: str, suspended: bool = True) -> None:
-        """Suspend an access token's connection, or let it go on."""
+        """Suspend an access token's connection, or let it go on.
+
+        Args:
+            token: The access token.
+            suspended: Whether.
+        """
         with self.state.lock:
             self.connection(token).is_suspended = suspended
 
@@ -310,7 +325,17 @@ class TokeniteSandbox:
         allowed_models: Iterable[str] | None = None,
         required_tier: str | None = None,
     ) -> App:
-        """Change switches of an app; what is left out stays."""
+        """Change switches of an app; what is left out stays.
+
+        Args:
+            client_id: The app; the first when left out.
+            callback_url: Where browsers may be sent.
+            any_loopback: Whether any port of this machine will do too.
+            allows_managed_agents: Whether agents may be managed.
+            model_strategy: By what models are allowed.
+            allowed_models: The models, where they are named.
+            required_tier: The tier, where one is required.
+        """
         with self.state.lock:
             found = self._app(client_id)
             if callback_url is not None:

@@ -22,7 +22,10 @@ __all__ = ["Deploys"]
 
 
 class Deploys:
-    """Levers on deploys, uploads and sites; `reset()` of the sandbox puts all of them back."""
+    """Levers on deploys, uploads and sites; `reset()` of the sandbox puts all of them back.
+
+    From `sandbox.run402.deploys`.
+    """
 
     def __init__(
         self,
@@ -89,7 +92,12 @@ class Deploys:
             self._store.drops.append(Countdown(times, skip, after))
 
     def expire_address(self, *, times: int = 1, skip: int = 0) -> None:
-        """Let the addresses of the next uploads have expired when they are used; they stay expired."""
+        """Let the addresses of the next uploads have expired when they are used; they stay expired.
+
+        Args:
+            times: How many addresses.
+            skip: How many to leave good before.
+        """
         with self._gateway.lock:
             self._store.expiries.append(Countdown(times, skip))
 
@@ -108,7 +116,12 @@ class Deploys:
         return sum(one.size for one in self.uploads if sha256 in (None, one.sha256))
 
     def add_content(self, project_id: str, data: bytes) -> str:
-        """Give a project content without an upload; its hash."""
+        """Give a project content without an upload; its hash.
+
+        Args:
+            project_id: The project.
+            data: The bytes.
+        """
         with self._gateway.lock:
             return self._store.add(project_id, data)
 
@@ -181,7 +194,12 @@ class Deploys:
         return sum(what == wanted if operation_id else what.startswith(wanted) for what in paid)
 
     def migration_runs(self, project_id: str, migration_id: str | None = None) -> int:
-        """How often migrations were run on a project's database, all or one; failed runs count."""
+        """How often migrations were run on a project's database, all or one; failed runs count.
+
+        Args:
+            project_id: The project.
+            migration_id: One migration; all of them when left out.
+        """
         with self._gateway.lock:
             return sum(
                 project == project_id and migration_id in (None, migration)
@@ -267,6 +285,10 @@ class Deploys:
 
     def hold(self, phase: str = "activating", *, times: int = 1) -> None:
         """Let the next operations stay in a phase until they are resumed, or `unhold` lets them go on.
+
+        Args:
+            phase: Name of the phase.
+            times: How many operations.
 
         Raises:
             ValueError: No such phase.

@@ -99,8 +99,15 @@ def _bare_context(at: Visitor) -> httpx.Response:
 
 
 WAYS: dict[str, dict[str, list[Way]]] = {
-    "getAuthorizePage": {"200": [lambda at: at.authorize(suggested_budget="2.5", mode="popup")], "302": [_again]},
-    "getTopUpPage": {"200": [lambda at: at.top_up(suggested_amount="12.5", mode="popup")]},
+    "getAuthorizePage": {
+        "200": [lambda at: at.authorize(suggested_budget="2.5", mode="popup")],
+        "302": [_again],
+        "400": [lambda at: at.authorize(client_id="nobody")],
+    },
+    "getTopUpPage": {
+        "200": [lambda at: at.top_up(suggested_amount="12.5", mode="popup")],
+        "400": [lambda at: at.top_up(redirect_uri="https://other.example/")],
+    },
     "exchangeCode": {
         "200": [lambda at: at.exchange(_code(at))],
         "400": [lambda at: at.exchange("guessed"), lambda at: at.exchange("guessed", code=None)],

@@ -9,10 +9,10 @@ __all__ = ["API_VERSION", "GENERATOR", "OPERATIONS", "SPEC_SHA256"]
 API_VERSION: Final = "v1_0"
 """Name of the version, which is also that of its document and of its package."""
 
-SPEC_SHA256: Final = "301416df59fc2ecc5d5517f7a0819f3c278218953de01aeddb6de497e121dddc"
+SPEC_SHA256: Final = "90535eff6f1b174bff9d82f435bd42379f999d6a98774cdf5b092a5688be700c"
 """Hash of the document."""
 
-GENERATOR: Final = "openapi-python-client 0.29.1, datamodel-code-generator 0.89.0, ruff 0.17.6, ours f68a5888decde3c773ce68df499f754b55c1b667c9993666832420e5c85f5fb4"
+GENERATOR: Final = "openapi-python-client 0.29.1, datamodel-code-generator 0.89.0, ruff 0.17.6, ours 113a31e63f237f796dcad5117a0c31f7224a3efc5d536159b7e3e7f3651ff321"
 """Versions of the generators, and a hash of our templates, programs and runtime."""
 
 OPERATIONS: Final[dict[str, str]] = {

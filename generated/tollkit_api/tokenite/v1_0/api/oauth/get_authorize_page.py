@@ -84,12 +84,21 @@ def parse(response: HttpResponse) -> str:
     Raises:
         UnexpectedStatus: the platform answered with an error, or with a status that the document does not know.
             302: There was nothing to ask; back to `redirect_uri` at once.
+            400: The link does not work, and the page says why; nobody is sent back to
+                `redirect_uri`. Assumed.
         DecodeError: a success has a body that is not what the document says.
     """
     status = response.status_code
     if status == 200:
         return _answers.text_answer(response, OPERATION)
-    raise _answers.unexpected(response, OPERATION, None)
+    raise _answers.unexpected(response, OPERATION, _parse_error(response))
+
+
+def _parse_error(response: HttpResponse) -> str | None:
+    status = response.status_code
+    if status == 400:
+        return _answers.error_text(response)
+    return None
 
 
 def sync_detailed(
@@ -141,7 +150,7 @@ def sync_detailed(
             prompt=prompt,
         )
     )
-    return _answers.detailed(response, client, OPERATION, parse, _answers.untyped)
+    return _answers.detailed(response, client, OPERATION, parse, _parse_error)
 
 
 def sync(
@@ -243,7 +252,7 @@ async def asyncio_detailed(
             prompt=prompt,
         )
     )
-    return _answers.detailed(response, client, OPERATION, parse, _answers.untyped)
+    return _answers.detailed(response, client, OPERATION, parse, _parse_error)
 
 
 async def asyncio(

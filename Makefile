@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 GENVENV := .venv-generate
 ORACLES := .venv-oracles
+FUZZVENV := .venv-fuzz
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 NPM ?= npm
@@ -10,7 +11,7 @@ DRIFT := scripts/drift/node_modules/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(abspath constraints.txt)
 
-.PHONY: help setup generate check-generated check test demo bench docs drift clean
+.PHONY: help setup generate check-generated check test fuzz demo bench docs drift clean
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -48,20 +49,32 @@ check: setup check-generated  ## format, lint, types, layout, public names, spec
 	$(BIN)/ruff check .
 	$(PY) scripts/lint_specs.py
 	$(PY) scripts/check_layout.py
-	$(BIN)/mypy overlay/tollkit generated/tollkit_api scripts tests/run402/typing_of_project.py
+	$(BIN)/mypy overlay/tollkit generated/tollkit_api scripts
 	MYPYPATH=scripts $(BIN)/mypy --python-executable $(GENVENV)/bin/python scripts/generate.py scripts/generator/*.py
 	$(BIN)/pyright
 	$(BIN)/pyright -p scripts/generator
 	$(PY) scripts/check_types.py
 	$(PY) scripts/check_names.py
+	$(PY) scripts/check_docstrings.py
+	$(PY) scripts/audit.py
 	$(PY) scripts/run402_methods.py --check
+	$(PY) scripts/bench/page.py --check
 	$(PY) scripts/check_docs.py
 
 test: setup $(GENVENV)/.ready $(ORACLES)/.ready $(DRIFT)  ## run the tests, with coverage; tells what it left out and why
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n auto --dist worksteal
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+$(FUZZVENV)/.ready: pyproject.toml constraints.txt
+	@test -x $(FUZZVENV)/bin/python || $(PYTHON) -m venv $(FUZZVENV)
+	@$(FUZZVENV)/bin/python -m pip install --quiet --upgrade pip
+	@$(FUZZVENV)/bin/python -m pip install --quiet --editable '.[payments,oidc]' --group fuzz
+	@touch $@
+
+fuzz: $(FUZZVENV)/.ready  ## look for inputs that break a parser, FUZZ_SECONDS (30) for each target
+	@$(FUZZVENV)/bin/python scripts/fuzz/run.py
 
 demo: setup  ## watch the whole job of each platform run against an embedded sandbox
 	@$(PY) scripts/demo.py
@@ -69,7 +82,9 @@ demo: setup  ## watch the whole job of each platform run against an embedded san
 bench: setup $(GENVENV)/.ready  ## measure, as ratios against peers in the same run
 	@$(PY) scripts/bench/run.py
 
-docs: setup  ## run every snippet of README.md and docs/
+docs: setup  ## build the documentation into site/, warnings as errors, and run every snippet of README.md and docs/
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "docs: site/index.html"
 	$(PY) scripts/check_docs.py
 
 # without npm the tests that need it say so and are left out
@@ -81,6 +96,6 @@ drift: setup $(DRIFT)  ## FROM=usage/v2026_05 TO=usage/v2026_08: what changed be
 	@$(PY) scripts/drift/drift.py $(FROM) $(TO)
 
 clean:  ## remove everything that make made, but for generated/
-	rm -rf $(VENV) $(GENVENV) $(ORACLES) build dist site htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(GENVENV) $(ORACLES) $(FUZZVENV) build dist site htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name node_modules -prune -exec rm -rf {} +
 	find . -name __pycache__ -prune -exec rm -rf {} +

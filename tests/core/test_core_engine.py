@@ -250,6 +250,15 @@ def test_one_thread_needs_no_other() -> None:
         assert not [thread for thread in threading.enumerate() if thread.name == "tollkit-engine"]
 
 
+def test_the_threads_that_look_names_up_end_with_the_client() -> None:
+    before = set(threading.enumerate())
+    with Server(default=Answer.json(1)) as server:
+        with Toy(server.url.replace("127.0.0.1", "localhost"), connection=FAST) as toy:
+            assert toy.ask() == 1
+            assert any("asyncio" in thread.name for thread in set(threading.enumerate()) - before)
+        assert not any("asyncio" in thread.name for thread in set(threading.enumerate()) - before)
+
+
 def test_a_blocking_client_within_a_running_event_loop() -> None:
     async def main(toy: Toy) -> Any:
         try:

@@ -546,6 +546,7 @@ class _Near:
             if loop is not None:
                 if session is not None:
                     loop.run_until_complete(session.close())
+                loop.run_until_complete(loop.shutdown_default_executor())  # names are looked up in its threads
                 loop.close()
         finally:
             self.taken.release()
@@ -565,6 +566,7 @@ class _Far:
         try:
             self._loop.run_forever()
             self._loop.run_until_complete(self._leave())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
             self._loop.close()
 

@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import attrs
+
 __all__ = ["SIZE", "Pool", "PoolTimeout", "Pools"]
 
 C = TypeVar("C")
@@ -22,15 +24,19 @@ class PoolTimeout(Exception):
     """No free connection in time; `core.http.translate` goes by the name, which is that of httpx."""
 
 
+@attrs.define(eq=False)
 class Pool(Generic[C]):
-    """One of the pools, and how many requests are under way in it."""
+    """One of the pools.
 
-    __slots__ = ("busy", "client", "size")
+    Attributes:
+        client: Its client.
+        size: Requests at once at most.
+        busy: Requests under way.
+    """
 
-    def __init__(self, client: C, size: int) -> None:
-        self.client = client
-        self.size = size  # requests at once
-        self.busy = 0
+    client: C
+    size: int
+    busy: int = 0
 
 
 class Pools(Generic[C]):

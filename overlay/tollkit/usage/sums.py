@@ -44,7 +44,7 @@ class Sums:
 
     def __init__(self) -> None:
         self.currency: str | None = None
-        self.values = [0] * (1 + len(AMOUNTS))
+        self.values: list[int] = [0] * (1 + len(AMOUNTS))
 
 
 def add_group(

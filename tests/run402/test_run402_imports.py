@@ -42,7 +42,7 @@ def modules(program: str) -> frozenset[str]:
     """What a fresh interpreter has loaded after the program."""
     program = f"import json, sys\n{program}\nprint(json.dumps(sorted(sys.modules)))"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    environment.pop("COVERAGE_PROCESS_START", None)
+    environment.pop("COVERAGE_PROCESS_CONFIG", None)  # which would bring modules of its own
     found = subprocess.run(
         [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
     )

@@ -573,13 +573,14 @@ class AccountRoutes(_Part):
         user = self.state.user_by_email(email)
         if user is not None and user.id in account.members:
             raise RefusedError("ALREADY_MEMBER", "this user is a member of the account")
+        issued = self.state.clock.issue_time()
         invitation = Invitation(
             account_id=account.id,
             email=email,
             role="owner" if role == "owner" else "member",
             invited_by_user_id=caller.user.id,
-            expires_at=self.state.clock.issue_time() + INVITATION_LIFETIME,
-            created_at=self.state.clock.iso(),
+            expires_at=issued + INVITATION_LIFETIME,
+            created_at=iso(issued),
         )
         self.state.invitations[invitation.id] = invitation
         claim = f"{self.platform.base_url}/invitations/claim?token={quote(invitation.token)}"

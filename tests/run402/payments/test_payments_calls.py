@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -659,7 +660,9 @@ with Run402(api_base="https://x.test", credentials=RecordingCredentials(), http_
 def test_nothing_is_loaded_before_a_challenge_comes() -> None:
     paths = [path for path in sys.path if path]
     program = f"import sys; sys.path[:0] = {paths!r}\n{LAZY}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    # coverage would bring modules of its own
+    plain = {name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_CONFIG"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=plain)
     assert done.stdout.split("\n")[:2] == ["PaymentRequired []", "NotFoundError []"]
 
 

@@ -76,7 +76,7 @@ def test_it_needs_httpx_and_attrs_and_nothing_else(metadata: Message) -> None:
 
 
 def test_extras(metadata: Message) -> None:
-    extras = {"all", "cli", "django", "http2", "oidc", "payments", "redis", "sandbox", "starlette"}
+    extras = {"all", "cli", "django", "fast", "http2", "oidc", "payments", "redis", "rows", "sandbox", "starlette"}
     assert set(metadata.get_all("Provides-Extra", [])) == extras
     brings: dict[str, set[str]] = {}
     for text in metadata.get_all("Requires-Dist", []):
@@ -86,6 +86,7 @@ def test_extras(metadata: Message) -> None:
     assert {"joserfc", "filelock"} <= brings["oidc"]
     assert {"click"} <= brings["cli"]
     assert {"redis"} <= brings["redis"]
+    assert (brings["fast"], brings["rows"]) == ({"aiohttp"}, {"msgspec"})
     assert {"starlette", "uvicorn"} <= brings["sandbox"]
 
 

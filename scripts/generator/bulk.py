@@ -25,31 +25,13 @@ from datamodel_code_generator.format import PythonVersion
 
 from .document import Document, DocumentError
 from .plans import ModelPlan, Planner
+from .runtime.bulk import Numbers
 
 __all__ = ["BULK", "USUAL", "BulkPlan", "plan", "rows"]
 
 BULK = "x-bulk"
 USUAL = "x-usual"
 _REF = "#/components/schemas/"
-
-
-@attrs.frozen(kw_only=True)
-class Numbers:
-    """Where the answer has whole numbers.
-
-    Attributes:
-        wire: name in JSON of the object or the list.
-        name: attribute.
-        many: whether it is a list.
-        texts: wire name -> attribute of those that are text in JSON.
-        integers: wire name -> attribute of those that are numbers in JSON.
-    """
-
-    wire: str
-    name: str
-    many: bool
-    texts: Mapping[str, str]
-    integers: Mapping[str, str]
 
 
 @attrs.frozen(kw_only=True)

@@ -71,6 +71,27 @@ def files_below(folder: Path) -> list[str]:
     return sorted(link for link in descriptors().values() if link.startswith(str(folder)))
 
 
+def outcomes(count: int, do: Callable[[int], Any]) -> list[Any]:
+    """What threads that begin at once come to; errors are outcomes."""
+    gate = threading.Barrier(count)
+    found: list[Any] = [None] * count
+
+    def one(number: int) -> None:
+        gate.wait()
+        try:
+            found[number] = do(number)
+        except BaseException as error:
+            found[number] = error
+
+    running = [threading.Thread(target=one, args=(number,)) for number in range(count)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    TALLY["threads"] += count
+    return found
+
+
 def threads() -> set[str]:
     """The threads of Python, without those that the sandbox's server keeps for its files."""
     found = {f"{thread.name} ({thread.ident})" for thread in threading.enumerate()}

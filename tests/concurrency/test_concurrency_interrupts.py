@@ -108,6 +108,20 @@ def test_an_interrupt_at_every_line_of_the_drivers(
     until(lambda: sockets_to(int(tollkit_sandbox.url.rpartition(":")[2])), 0, "connections after")
 
 
+class RaisesAt:
+    """A hook that raises at one event, and counts them."""
+
+    def __init__(self, at: int, kind: type[BaseException]) -> None:
+        self.at = at
+        self.kind = kind
+        self.count = 0
+
+    def __call__(self, _event: object) -> None:
+        self.count += 1
+        if self.count == self.at:
+            raise self.kind
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_exit_in_a_hook_at_every_event(
     tollkit_sandbox: Sandbox, connection: Connection, pools: Pools, kind: type[BaseException]
@@ -117,22 +131,15 @@ def test_an_exit_in_a_hook_at_every_event(
     at = 0
     while True:
         at += 1
-        count = 0
-
-        def hook(_event: object, at: int = at) -> None:
-            nonlocal count
-            count += 1
-            if count == at:
-                raise kind
-
+        hook = RaisesAt(at, kind)
         with PymtHouse(**arguments(place, connection=connection)) as client:
             try:
                 client.with_options(on_event=hook).mint_user_signer_session_token("alice")
             except kind:
-                assert count == at
+                assert hook.count == at
             assert pools.leaks() == []
             assert client.mint_user_signer_session_token("alice").access_token
-        if count < at:
+        if hook.count < at:
             break
         TALLY["interrupts"] += 1
     assert at > 5
@@ -152,14 +159,7 @@ def test_an_exit_while_a_payment_is_on_its_way(
     at = 0
     while True:
         at += 1
-        count = 0
-
-        def hook(_event: object, at: int = at) -> None:
-            nonlocal count
-            count += 1
-            if count == at:
-                raise kind
-
+        hook = RaisesAt(at, kind)
         payer = X402Payer(PrivateKeySigner(KEY), journal=journal, policy=policy_of_all)
         credentials = MemoryCredentials(signer=PrivateKeySigner(KEY), api_base=gateway.api_base)
         before = len(gateway.settlements)
@@ -174,12 +174,12 @@ def test_an_exit_while_a_payment_is_on_its_way(
             try:
                 client.tier.set("prototype")
             except kind:
-                assert count == at
+                assert hook.count == at
         settled = {one.nonce for one in gateway.settlements}
         assert len(settled) - before <= 1
         assert settled <= {one.nonce for one in journal.payments()}
         assert gateway.replayed_payments == []
-        if count < at:
+        if hook.count < at:
             assert len(settled) - before == 1
             break
         TALLY["interrupts"] += 1

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from typing import Any
 
 import attrs
 import pytest
-from concurrency_leaks import TALLY, Pools, sockets_to, threads, until
+from concurrency_leaks import TALLY, Pools, outcomes, sockets_to, threads, until
 
 from support.pymthouse import arguments
 from support.run402_wallet import KEY
@@ -29,28 +29,24 @@ PLACES = 8
 and for each of them over all connections, whenever one comes or goes."""
 
 
-class Platform:
+class Platform(ABC):
     """A platform's clients, and one call of them."""
 
     def __init__(self, sandbox: Sandbox, connection: Connection) -> None:
         self.sandbox = sandbox
         self.connection = connection
-        self.begin()
 
-    def begin(self) -> None:
-        """Set the platform up."""
-
+    @abstractmethod
     def client(self, *, waits: bool) -> Any:
         """The async or the blocking client."""
-        raise NotImplementedError
 
+    @abstractmethod
     def call(self, client: Any, number: int) -> Any:
         """One call; awaited of the async client."""
-        raise NotImplementedError
 
+    @abstractmethod
     def good(self, found: Any, number: int) -> bool:
         """Whether it brought what belongs to this number and no other."""
-        raise NotImplementedError
 
 
 class OfPymtHouse(Platform):
@@ -66,8 +62,9 @@ class OfPymtHouse(Platform):
 
 
 class OfTokenite(Platform):
-    def begin(self) -> None:
-        place = self.sandbox.tokenite
+    def __init__(self, sandbox: Sandbox, connection: Connection) -> None:
+        super().__init__(sandbox, connection)
+        place = sandbox.tokenite
         self.tokens = [place.grant(f"user{number}@example.com") for number in range(8)]
 
     def client(self, *, waits: bool) -> Any:
@@ -82,8 +79,9 @@ class OfTokenite(Platform):
 
 
 class OfRun402(Platform):
-    def begin(self) -> None:
-        self.project = self.sandbox.run402.seed_project()
+    def __init__(self, sandbox: Sandbox, connection: Connection) -> None:
+        super().__init__(sandbox, connection)
+        self.project = sandbox.run402.seed_project()
 
     def client(self, *, waits: bool) -> Any:
         api_base = self.sandbox.run402.api_base
@@ -111,27 +109,6 @@ def platform(request: pytest.FixtureRequest, tollkit_sandbox: Sandbox, connectio
 
 def port(sandbox: Sandbox) -> int:
     return int(sandbox.url.rpartition(":")[2])
-
-
-def outcomes(count: int, do: Callable[[int], Any]) -> list[Any]:
-    """What threads that begin at once come to; errors are outcomes."""
-    gate = threading.Barrier(count)
-    found: list[Any] = [None] * count
-
-    def one(number: int) -> None:
-        gate.wait()
-        try:
-            found[number] = do(number)
-        except BaseException as error:
-            found[number] = error
-
-    running = [threading.Thread(target=one, args=(number,)) for number in range(count)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
-    TALLY["threads"] += count
-    return found
 
 
 def test_1000_tasks_on_one_client(platform: Platform, pools: Pools) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
-from concurrency_leaks import TALLY, Pools
+from concurrency_leaks import TALLY, Pools, outcomes
 
 from support.pymthouse import arguments
 from tollkit import AsyncPymtHouse, Connection, PymtHouse
@@ -92,27 +92,6 @@ def counts(tollkit_sandbox: Sandbox) -> Callable[[], tuple[int, list[int | None]
     return told
 
 
-def in_threads(count: int, do: Callable[[], Any]) -> list[Any]:
-    """The outcomes of as many threads that begin at once."""
-    gate = threading.Barrier(count)
-    found: list[Any] = []
-
-    def one() -> None:
-        gate.wait()
-        try:
-            found.append(do())
-        except BaseException as error:
-            found.append(error)
-
-    running = [threading.Thread(target=one) for _ in range(count)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
-    TALLY["threads"] += count
-    return found
-
-
 def test_1000_tasks_while_the_token_expires_again_and_again(
     tollkit_sandbox: Sandbox, place: PymtHouseSandbox, counts: Any, connection: Connection, pools: Pools
 ) -> None:
@@ -152,7 +131,7 @@ def test_64_threads_while_the_token_expires_again_and_again(
         signer = Signer(tollkit_sandbox, client, clock.now)
         for moved in (0, LIFE - 50, LIFE + 1, LIFE - 50, 7 * 86_400):
             clock.advance(moved)
-            assert in_threads(THREADS, signer.ask) == [200] * THREADS
+            assert outcomes(THREADS, lambda _: signer.ask()) == [200] * THREADS
             assert counts() == (1, [200] * THREADS)
 
 
@@ -166,7 +145,7 @@ def test_a_token_that_ends_while_requests_are_on_their_way(
         assert counts() == (1, [200])
         for _ in range(3):
             tollkit_sandbox.clock.advance(LIFE + 1)
-            assert in_threads(THREADS, signer.ask) == [200] * THREADS
+            assert outcomes(THREADS, lambda _: signer.ask()) == [200] * THREADS
             minted, answers = counts()
             assert minted == 1
             assert answers.count(200) == THREADS
@@ -270,7 +249,7 @@ def test_many_users_in_64_threads() -> None:
             mine = next(turns)
         return sum(len(store.get((mine, number))) for number in range(200))
 
-    with_client: list[Any] = in_threads(THREADS, one)
+    with_client: list[Any] = outcomes(THREADS, lambda _: one())
     assert with_client == [200 * 40] * THREADS
     assert store.fetched <= THREADS * 200
     assert len(store.cache._leases) == 500

@@ -34,6 +34,16 @@ class Counted:
             yield piece
 
 
+class Small(Counted):
+    """A body that fits into one piece of the network's."""
+
+    size = 1_000
+
+    def open(self) -> Iterator[bytes]:
+        self.opened += 1
+        yield from (WHOLE[:400], WHOLE[400:1_000])
+
+
 class Sink:
     """Takes an answer's body when its status is among those that are wanted."""
 
@@ -78,6 +88,34 @@ def test_a_body_is_sent_in_pieces_with_its_length(side: Side) -> None:
     assert (seen.body, seen.values("content-length"), seen.headers["x-a"]) == (WHOLE, [str(len(WHOLE))], "1")
     assert "transfer-encoding" not in seen.headers
     assert body.opened == 1
+
+
+@pytest.mark.parametrize("sized", [Small, Counted])
+def test_a_small_body_takes_the_connection_of_the_other_calls(side: Side, sized: type[Counted]) -> None:
+    """It is read before it is sent, so that the faster engine can take it; a large one goes out while it is read."""
+    body = sized()
+    with Server(Answer(200), Answer(201)) as server, side.client(server.url) as client:
+        side.do(client.perform(put(server.url, None)))
+        side.do(client.perform(put(server.url, body)))
+        assert server.accepted == (2 if side.engine == "aiohttp" and sized is Counted else 1)
+    assert server.seen[1].body == WHOLE[: body.size]
+    assert server.seen[1].values("content-length") == [str(body.size)]
+    assert body.opened == 1
+
+
+def test_what_a_small_body_raises_comes_out_as_it_is(side: Side) -> None:
+    class Gone(Small):
+        def open(self) -> Iterator[bytes]:
+            yield b"x"
+            raise FileNotFoundError("the file has gone")
+
+    with (
+        Server() as server,
+        side.client(server.url) as client,
+        pytest.raises(FileNotFoundError, match="the file has gone"),
+    ):
+        side.do(client.perform(put(server.url, Gone())))
+    assert server.seen == []
 
 
 def test_a_body_is_opened_again_for_the_next_exchange(side: Side) -> None:

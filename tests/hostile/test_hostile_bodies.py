@@ -104,18 +104,18 @@ def test_pieces_of_any_size_take_about_their_size(size: int) -> None:
     piece = b"x" * size
     tracemalloc.start()
     try:
-        parts = Gathering(total)
+        parts = Gathering({}, total)
         for _ in range(total // size):
             parts.add(bytes(bytearray(piece)))
         held = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
     assert held < 2 * total + 10_000
-    assert parts.joined() == b"x" * total
+    assert parts.whole() == b"x" * total
 
 
 def test_a_byte_too_many() -> None:
-    parts = Gathering(10)
+    parts = Gathering({}, 10)
     parts.add(b"x" * 10)
     parts.add(b"")
     with pytest.raises(TransportError) as caught:

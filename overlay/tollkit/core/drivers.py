@@ -226,17 +226,20 @@ class Blocking(_Driver):
         else:
             with _translated(), stream(wire.method, wire.url, **self._wire(wire)) as response:
                 write = effect.sink(response.status_code, response.headers)
-                inflater, parts = Inflater(response.headers), Gathering(_MOST_OF_A_REFUSAL)
-                # as they come: what a larger piece still lacked would be lost with the connection
-                for raw in response.iter_raw():
-                    for piece in inflater.pieces(raw):
-                        if write is None:
-                            parts.add(piece)
-                        else:
+                if write is None:
+                    body = Gathering(response.headers, _MOST_OF_A_REFUSAL)
+                    for data in response.iter_raw():
+                        body.add(data)
+                    content = body.whole()
+                else:
+                    inflater, content = Inflater(response.headers), b""
+                    # as they come: what a larger piece still lacked would be lost with the connection
+                    for data in response.iter_raw():
+                        for piece in inflater.pieces(data):
                             with _own():
                                 write(piece)
-                inflater.end()
-                answer = Received(response.status_code, response.headers, parts.joined())
+                    inflater.end()
+                answer = Received(response.status_code, response.headers, content)
         _keep(answers, wire, answer)
         return answer
 
@@ -385,7 +388,9 @@ class Async(_Driver):
             case Wire():
                 client = self._connections.client()
                 with _translated():
-                    response = await _answer_of(client, effect, self._wire(effect))
+                    short = _short(effect.content)
+                    whole = None if short is None else await asyncio.to_thread(_whole, short)
+                    response = await _answer_of(client, effect, self._wire(effect, whole))
                 _keep(answers, effect, response)
                 return response
             case Download():
@@ -431,16 +436,19 @@ class Async(_Driver):
             with _translated():
                 async with stream(wire.method, wire.url, **self._wire(wire)) as response:
                     write = effect.sink(response.status_code, response.headers)
-                    inflater, parts = Inflater(response.headers), Gathering(_MOST_OF_A_REFUSAL)
-                    async for raw in response.aiter_raw():
-                        for piece in inflater.pieces(raw):
-                            if write is None:
-                                parts.add(piece)
-                            else:
+                    if write is None:
+                        body = Gathering(response.headers, _MOST_OF_A_REFUSAL)
+                        async for data in response.aiter_raw():
+                            body.add(data)
+                        content = body.whole()
+                    else:
+                        inflater, content = Inflater(response.headers), b""
+                        async for data in response.aiter_raw():
+                            for piece in inflater.pieces(data):
                                 with _own():
                                     await asyncio.to_thread(write, piece)
-                    inflater.end()
-                    answer = Received(response.status_code, response.headers, parts.joined())
+                        inflater.end()
+                    answer = Received(response.status_code, response.headers, content)
         _keep(answers, wire, answer)
         return answer
 

@@ -9,11 +9,9 @@ its connection. Streams, bodies beyond `SMALL`, HTTP/2 and SOCKS go to httpx.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import os
 import ssl
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -23,11 +21,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
-from tollkit.core.bodies import ACCEPT_ENCODING, Inflater
+from tollkit.core.bodies import ACCEPT_ENCODING
 from tollkit.core.locks import forkable_lock
+from tollkit.core.loops import Loops, Seconds, client_closed
 from tollkit.core.received import Gathering, Received
 from tollkit.core.settings import Connection, Timeout
-from tollkit.errors import ConfigurationError, LocalError, MissingExtraError
+from tollkit.errors import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -44,9 +43,6 @@ SMALL = 65_536
 _LONGEST_HEADER = 65_536
 _QUIET = 0.2
 """Seconds after which an event loop may have missed that a server closed an idle connection."""
-_PATIENCE = 5.0
-"""Seconds to wait for a connection to close."""
-_Seconds = tuple[float | None, float | None, float | None, float | None]
 
 
 class TransportError(Exception):
@@ -240,11 +236,11 @@ class _Session:
         url: str,
         content: bytes | None,
         headers: Mapping[str, str] | None,
-        timeout: _Seconds | None,
+        timeout: Seconds | None,
     ) -> Received:
         """Send one request and read its whole answer."""
         if self._session.closed:
-            raise _closed()
+            raise client_closed()
         fields = {name.lower(): value for name, value in (headers or {}).items()}
         fields.pop("content-length", None)  # which the engine counts itself
         if self._loop.time() - self._active > _QUIET:
@@ -268,12 +264,10 @@ class _Session:
                 timeout=self._usual if timeout is None else self._timeout(timeout),
             ) as answer:
                 found = Headers(answer.headers.items())
-                inflater, parts = Inflater(found), Gathering(self._most)
+                body = Gathering(found, self._most)
                 async for data in answer.content.iter_any():
-                    for piece in inflater.pieces(data):
-                        parts.add(piece)
-                inflater.end()
-                return Received(answer.status, found, parts.joined())
+                    body.add(data)
+                return Received(answer.status, found, body.whole())
         except self._failures as failure:
             failed = _failure(failure)
         except ValueError:
@@ -294,11 +288,11 @@ def _connector() -> type[aiohttp.TCPConnector]:
     return Connector
 
 
-def _seconds_of(timeout: Timeout) -> _Seconds:
+def _seconds_of(timeout: Timeout) -> Seconds:
     return (timeout.connect, timeout.read, timeout.write, timeout.pool)
 
 
-def _timeout(seconds: _Seconds) -> aiohttp.ClientTimeout:
+def _timeout(seconds: Seconds) -> aiohttp.ClientTimeout:
     import aiohttp
 
     connect, read, _, pool = seconds
@@ -352,7 +346,7 @@ def _small(content: object) -> bool:
     return content is None or (isinstance(content, bytes) and len(content) <= SMALL)
 
 
-def _arguments(content: Any, headers: Mapping[str, str] | None, timeout: _Seconds | None) -> dict[str, Any]:
+def _arguments(content: Any, headers: Mapping[str, str] | None, timeout: Seconds | None) -> dict[str, Any]:
     own: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     return {"content": content, "headers": headers, **own}
 
@@ -409,7 +403,12 @@ class Fast:
 
     def __init__(self, connection: Connection, user_agent: str, otherwise: Callable[[], HttpClient]) -> None:
         _Proxies(connection)  # a proxy that cannot be is told here, not in a thread
-        self._loops = _Loops(connection, user_agent)
+        others = attrs.evolve(connection, max_connections=max(1, connection.max_connections - 1))
+        self._loops = Loops(
+            # with one connection in all, both could not have one
+            functools.partial(_Session, connection, user_agent) if connection.max_connections > 1 else None,
+            functools.partial(_Session, others, user_agent),
+        )
         self._otherwise = _Once(otherwise)
         self._end = weakref.finalize(self, self._loops.end)
 
@@ -440,185 +439,3 @@ class Fast:
         self._end()
         if (other := self._otherwise.made) is not None:
             other.close()
-
-
-_Asked = tuple[str, str, "bytes | None", "Mapping[str, str] | None", "_Seconds | None"]
-
-
-def _closed() -> LocalError:
-    return LocalError("The client has been closed; make a new one", code="client_closed")
-
-
-class _Loops:
-    """The event loops of a blocking client: that of whoever calls, and that of a thread."""
-
-    def __init__(self, connection: Connection, user_agent: str) -> None:
-        most = connection.max_connections
-        self._near = _Near(functools.partial(_Session, connection, user_agent))
-        self._alone = most == 1  # then both could not have connections
-        others = attrs.evolve(connection, max_connections=max(1, most - 1))
-        self._make_far = functools.partial(_Session, others, user_agent)
-        self._far: _Far | None = None
-        self._lock = forkable_lock()
-        self._open = True
-        self._process = os.getpid()
-
-    def run(self, asked: _Asked) -> Received:
-        """The answer to a request."""
-        if not self._alone and _is_free() and self._near.taken.acquire(blocking=False):
-            try:
-                return self._near.run(asked)
-            finally:
-                self._near.taken.release()
-        with self._lock:
-            if not self._open:
-                raise _closed()
-            if self._far is None:
-                self._far = _Far(self._make_far)
-            far = self._far
-        return far.run(asked)
-
-    def end(self) -> None:
-        """Close the connections."""
-        if self._process != os.getpid():
-            return  # of the parent, whose thread does not live here
-        with self._lock:
-            self._open, far = False, self._far
-        if far is not None:
-            far.end()
-        if not _is_free():  # closed, or dropped, by code in an event loop, in which no other can run
-            helper = threading.Thread(target=self._near.end, name="tollkit-engine", daemon=True)
-            helper.start()
-            helper.join(_PATIENCE)
-        else:
-            self._near.end()
-
-
-def _is_free() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return True
-    return False
-
-
-class _Near:
-    """An event loop that runs while somebody calls, in the caller's thread; `taken` is held meanwhile."""
-
-    def __init__(self, make: Callable[[], _Session]) -> None:
-        self._make = make
-        self.taken = forkable_lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._session: _Session | None = None
-        self._open = True
-
-    def run(self, asked: _Asked) -> Received:
-        """The answer to a request."""
-        if not self._open:
-            raise _closed()
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-        task = self._loop.create_task(self._answer(asked))
-        try:
-            return self._loop.run_until_complete(task)
-        except BaseException:
-            if not task.done():  # a signal came
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    self._loop.run_until_complete(task)
-            raise
-        finally:
-            del task  # which would hold the failure, and that this frame
-
-    async def _answer(self, asked: _Asked) -> Received:
-        if self._session is None:
-            self._session = self._make()
-        return await self._session.request(*asked)
-
-    def end(self) -> None:
-        """Close the connections when no call is under way, and let none begin."""
-        self._open = False
-        if not self.taken.acquire(timeout=_PATIENCE):
-            return
-        try:
-            loop, self._loop = self._loop, None
-            session, self._session = self._session, None
-            if loop is not None:
-                if session is not None:
-                    loop.run_until_complete(session.close())
-                loop.run_until_complete(loop.shutdown_default_executor())  # names are looked up in its threads
-                loop.close()
-        finally:
-            self.taken.release()
-
-
-class _Far:
-    """An event loop in a thread of its own."""
-
-    def __init__(self, make: Callable[[], _Session]) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._session: _Session | None = None
-        self._make = make
-        self._thread = threading.Thread(target=self._live, name="tollkit-engine", daemon=True)
-        self._thread.start()
-
-    def _live(self) -> None:
-        try:
-            self._loop.run_forever()
-            self._loop.run_until_complete(self._leave())
-            self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        finally:
-            self._loop.close()
-
-    async def _leave(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
-
-    def run(self, asked: _Asked) -> Received:
-        """The answer to a request, which is cancelled when the wait for it ends early."""
-        waiting = threading.Lock()
-        waiting.acquire()
-        tasks: list[asyncio.Task[Received]] = []
-
-        def ended(_: object) -> None:
-            waiting.release()
-
-        def begin() -> None:
-            if self._session is None:
-                self._session = self._make()
-            task = self._loop.create_task(self._session.request(*asked))
-            tasks.append(task)
-            task.add_done_callback(ended)
-
-        def give_up() -> None:
-            for task in tasks:
-                task.cancel()
-
-        try:
-            self._loop.call_soon_threadsafe(begin)
-        except RuntimeError:
-            raise _closed() from None
-        try:
-            waiting.acquire()
-        except BaseException:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(give_up)
-                waiting.acquire(timeout=_PATIENCE)
-            raise
-        try:
-            return tasks[0].result()
-        except asyncio.CancelledError:
-            raise LocalError("The client was closed while it waited", code="client_closed") from None
-        finally:
-            tasks.clear()
-
-    def end(self) -> None:
-        """Close the connections, and end the thread."""
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._loop.stop)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(_PATIENCE)

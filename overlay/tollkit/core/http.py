@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import attrs
 
 from tollkit.core import engine
-from tollkit.core.bodies import ACCEPT_ENCODING, Inflater
+from tollkit.core.bodies import ACCEPT_ENCODING
 from tollkit.core.locks import forkable_lock
+from tollkit.core.loops import client_closed
 from tollkit.core.pools import Pools
 from tollkit.core.received import Gathering, Received
 from tollkit.core.settings import Connection, Timeout
 from tollkit.errors import (
     ConfigurationError,
     ConnectError,
-    LocalError,
     MissingExtraError,
     RequestTimeoutError,
     TollkitError,
@@ -230,14 +230,12 @@ class _Made:
         request = self._requests.build(method, url, content, headers, timeout)
         response = self._client.send(request, follow_redirects=follow_redirects, stream=True)
         try:
-            parts, inflater = Gathering(self._most), Inflater(response.headers)
-            for raw in response.iter_raw():
-                for piece in inflater.pieces(raw):
-                    parts.add(piece)
-            inflater.end()
+            body = Gathering(response.headers, self._most)
+            for data in response.iter_raw():
+                body.add(data)
+            return Received(response.status_code, response.headers, body.whole())
         finally:
             response.close()
-        return Received(response.status_code, response.headers, parts.joined())
 
     @contextlib.contextmanager
     def stream(
@@ -291,16 +289,14 @@ class _AsyncMade:
         try:
             response = await pool.client.send(request, follow_redirects=follow_redirects, stream=True)
             try:
-                parts, inflater = Gathering(self._most), Inflater(response.headers)
-                async for raw in response.aiter_raw():
-                    for piece in inflater.pieces(raw):
-                        parts.add(piece)
-                inflater.end()
+                body = Gathering(response.headers, self._most)
+                async for data in response.aiter_raw():
+                    body.add(data)
+                return Received(response.status_code, response.headers, body.whole())
             finally:
                 await response.aclose()
         finally:
             self._pools.give(pool)
-        return Received(response.status_code, response.headers, parts.joined())
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -350,10 +346,6 @@ def _async(connection: Connection) -> AsyncHttpClient:
     return of_httpx()
 
 
-def _closed() -> LocalError:
-    return LocalError("The client has been closed; make a new one", code="client_closed")
-
-
 class Connections:
     """The blocking HTTP client behind a tollkit client: made at the first request, shared by its copies.
 
@@ -374,7 +366,7 @@ class Connections:
             LocalError: `close()` was called before.
         """
         if not self._open:
-            raise _closed()
+            raise client_closed()
         if self._brought is not None:
             return self._brought
         process = os.getpid()
@@ -383,7 +375,7 @@ class Connections:
             with self._lock:
                 made = self._made
                 if not self._open:
-                    raise _closed()
+                    raise client_closed()
                 if made is None or made[0] != process:
                     if made is not None:  # the parent's, which nothing here may close or wait for
                         _inherited.append(made[1])
@@ -419,7 +411,7 @@ class AsyncConnections:
             LocalError: `aclose()` was called before.
         """
         if not self._open:
-            raise _closed()
+            raise client_closed()
         if self._brought is not None:
             return self._brought
         loop = asyncio.get_running_loop()

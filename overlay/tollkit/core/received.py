@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from tollkit.core.bodies import Inflater
 from tollkit.errors import TransportError
 
 __all__ = ["Gathering", "Received"]
@@ -23,24 +24,34 @@ class Received:
 
 
 class Gathering:
-    """The decompressed pieces of a body, counted as they come: a small answer can be made to inflate without end.
+    """The body of an answer, inflated and counted as it comes: a small one can be made to inflate without end.
 
     Args:
-        most: Bytes at most.
+        headers: Of the answer.
+        most: Bytes at most, inflated.
+
+    Raises:
+        TransportError: Several content codings were applied (code `content_encoding`).
     """
 
-    __slots__ = ("_left", "_most", "_parts")
+    __slots__ = ("_inflater", "_left", "_most", "_parts")
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, headers: Mapping[str, str], most: int) -> None:
+        self._inflater = Inflater(headers)
         self._most = self._left = most
         self._parts: list[bytes | bytearray] = []
 
-    def add(self, piece: bytes) -> None:
-        """Take the next piece.
+    def add(self, data: bytes) -> None:
+        """Take the next bytes, as they came over the wire.
 
         Raises:
-            TransportError: The body is larger than allowed (code `answer_too_large`).
+            TransportError: The body is larger than allowed (code `answer_too_large`), or not what its coding promises
+                (code `content_encoding`).
         """
+        for piece in self._inflater.pieces(data):
+            self._take(piece)
+
+    def _take(self, piece: bytes) -> None:
         self._left -= len(piece)
         if self._left < 0:
             self._parts.clear()
@@ -58,7 +69,12 @@ class Gathering:
         else:
             parts.append(piece)
 
-    def joined(self) -> bytes:
-        """The whole body."""
+    def whole(self) -> bytes:
+        """The body, when all has come.
+
+        Raises:
+            TransportError: Its coding says that some is missing (code `content_encoding`).
+        """
+        self._inflater.end()
         parts = self._parts
         return parts[0] if len(parts) == 1 and isinstance(parts[0], bytes) else b"".join(parts)

@@ -12,7 +12,7 @@ API_VERSION: Final = "v2026_05"
 SPEC_SHA256: Final = "d44d5dfa465cf69f9d85c7ccb502803b89754be7d5a30057324f86e1c27d782f"
 """Hash of the document."""
 
-GENERATOR: Final = "openapi-python-client 0.29.1, datamodel-code-generator 0.89.0, ruff 0.17.6, ours 113a31e63f237f796dcad5117a0c31f7224a3efc5d536159b7e3e7f3651ff321"
+GENERATOR: Final = "openapi-python-client 0.29.1, datamodel-code-generator 0.89.0, ruff 0.17.6, ours fad95b9305400d31ff0728bd151f6b5335ddc3b4ed39eb0ec1dfc634bd0f21a7"
 """Versions of the generators, and a hash of our templates, programs and runtime."""
 
 OPERATIONS: Final[dict[str, str]] = {

@@ -12,7 +12,7 @@ API_VERSION: Final = "v1_0"
 SPEC_SHA256: Final = "90535eff6f1b174bff9d82f435bd42379f999d6a98774cdf5b092a5688be700c"
 """Hash of the document."""
 
-GENERATOR: Final = "openapi-python-client 0.29.1, datamodel-code-generator 0.89.0, ruff 0.17.6, ours 113a31e63f237f796dcad5117a0c31f7224a3efc5d536159b7e3e7f3651ff321"
+GENERATOR: Final = "openapi-python-client 0.29.1, datamodel-code-generator 0.89.0, ruff 0.17.6, ours fad95b9305400d31ff0728bd151f6b5335ddc3b4ed39eb0ec1dfc634bd0f21a7"
 """Versions of the generators, and a hash of our templates, programs and runtime."""
 
 OPERATIONS: Final[dict[str, str]] = {

@@ -12,7 +12,7 @@ API_VERSION: Final = "v2026_05"
 SPEC_SHA256: Final = "4926c09af2cd50a718e9793d3dac31ede059f7f4e1b125a6ebd47d4be4b2ffb7"
 """Hash of the document."""
 
-GENERATOR: Final = "openapi-python-client 0.29.1, datamodel-code-generator 0.89.0, ruff 0.17.6, ours 113a31e63f237f796dcad5117a0c31f7224a3efc5d536159b7e3e7f3651ff321"
+GENERATOR: Final = "openapi-python-client 0.29.1, datamodel-code-generator 0.89.0, ruff 0.17.6, ours fad95b9305400d31ff0728bd151f6b5335ddc3b4ed39eb0ec1dfc634bd0f21a7"
 """Versions of the generators, and a hash of our templates, programs and runtime."""
 
 OPERATIONS: Final[dict[str, str]] = {"getUsage": "usage.get_usage"}

@@ -13,7 +13,7 @@ from tollkit.core.flows import Download, Flow, Wire
 from tollkit.errors import ConnectError, TransportError
 from tollkit_api.runtime import HttpResponse
 
-PIECES = [bytes([number]) * 70_000 for number in range(12)]
+PIECES = [bytes([number]) * 70_000 for number in range(20)]
 WHOLE = b"".join(PIECES)
 
 

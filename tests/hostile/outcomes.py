@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import traceback
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -86,7 +87,7 @@ def _play(
         problem = f"raised {type(error).__name__}: {str(error)[:200]} ({where})"
     else:
         tally.results += 1
-        problem = _wrong_with_result(take, result, promised)
+        problem = _wrong_with_result(take, result, promised, tally)
     if problem is not None:
         request = take.answers[number][0]
         kind = "blocking" if runner is None else "async"
@@ -114,6 +115,12 @@ def _wrong_with_error(take: Take, error: TollkitError, tally: Tally) -> str | No
     if tally.new((type(error), error.code, places)):
         texts += traceback.format_exception(error)
         texts += _locals(error)
+        try:
+            twin = pickle.loads(pickle.dumps(error))
+        except Exception as problem:
+            return f"cannot be pickled: {type(problem).__name__}: {problem}"
+        if (type(twin), str(twin), repr(twin.to_dict())) != (type(error), str(error), repr(error.to_dict())):
+            return f"comes out of a pickle as {twin!r}"
     return _secret_in(take, *texts)
 
 
@@ -134,7 +141,7 @@ def _locals(error: BaseException) -> Iterator[str]:
             yield from traceback.StackSummary.extract(iter(frames), capture_locals=True).format()
 
 
-def _wrong_with_result(take: Take, result: Any, promised: Any) -> str | None:
+def _wrong_with_result(take: Take, result: Any, promised: Any, tally: Tally) -> str | None:
     problem = misfit(result, promised)
     if problem is not None:
         return f"is of another type than promised: {problem}"
@@ -142,6 +149,13 @@ def _wrong_with_result(take: Take, result: Any, promised: Any) -> str | None:
         shown = repr(result)
     except Exception as failure:
         return f"has a result that cannot be shown: {type(failure).__name__}: {failure}"
+    if tally.new(type(result)):
+        try:
+            twin = pickle.loads(pickle.dumps(result))
+        except Exception as failure:
+            return f"has a result that cannot be pickled: {type(failure).__name__}: {failure}"
+        if repr(twin) != shown:
+            return f"has a result that comes out of a pickle as {twin!r}"
     return _secret_in(take, shown)
 
 

@@ -37,6 +37,7 @@ def blocking(client: Run402) -> None:
     client.project.sql("prj_1", "select 1")  # E: mypy[attr-defined] / pyright[reportAttributeAccessIssue]
     client.tier.set("hobby", "prj_1")  # E: mypy[call-arg] / pyright[reportCallIssue]
     client.blobs.put("prj_1", "a")  # E: mypy[call-arg] / pyright[reportCallIssue]
+    client.blobs.put("prj_1", "a", 5)  # E: mypy[arg-type] / pyright[reportArgumentType]
     client.blobs.put("prj_1", "a", b"", visibility=5)  # E: mypy[arg-type] / pyright[reportArgumentType]
     client.blobs.sign("prj_1", "a", ttl="60")  # E: mypy[call-arg] / pyright[reportCallIssue]
     client.deploy.apply()  # E: mypy[call-arg] / pyright[reportCallIssue]

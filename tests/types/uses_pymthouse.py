@@ -41,12 +41,15 @@ from tollkit.pymthouse import (
     SqliteEtagStore,
     TokenExchangeResponse,
     extract_device_approval_from_target_link,
+    read_usage_rows,
     validate_device_initiate_login,
     verify_jwt,
 )
+from tollkit.usage import UsageAggregate, aggregate
 from tollkit_api.builder.v2026_05.models import AppUser, AppUserList, UserAccessToken
 from tollkit_api.runtime import Response
 from tollkit_api.usage.v2026_05.api.usage import get_usage
+from tollkit_api.usage.v2026_05.bulk import UsageResponseLike
 from tollkit_api.usage.v2026_05.models import ErrorEnvelope, UsageResponse
 
 
@@ -90,6 +93,11 @@ def blocking() -> None:
         assert_type(raw.status, int | None)
         assert_type(raw.last, Answer | None)
         assert_type(raw.result.totals.request_count, int)
+        rows = client.get_usage_rows(user_id="u")
+        assert_type(rows, UsageResponseLike)
+        assert_type(rows.totals.request_count, int)
+        assert_type(read_usage_rows(b"{}"), UsageResponseLike)
+        assert_type(aggregate([rows]), UsageAggregate)
         takes_a_method(client.mint_user_access_token)
 
         found = client.get_app_manifest(if_none_match='"tag"')

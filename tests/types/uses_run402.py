@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Literal, assert_type
 
 from tollkit import AsyncRun402, Run402, Secret
@@ -145,6 +146,11 @@ def told(event: DeployEvent) -> str:
 def files(client: Run402) -> None:
     stored = client.blobs.put("prj_1", "a.js", b"1", immutable=True)
     assert_type(stored, AssetRef)
+    client.blobs.put("prj_1", "b.js", Path("b.js"))
+    client.blobs.put("prj_1", "b.js", {"content": "text"})
+    client.blobs.put("prj_1", "b.js", [b"1", b"2"])
+    with Path("b.js").open("rb") as opened:
+        client.blobs.put("prj_1", "b.js", opened)
     assert_type(stored.script_tag(type="module"), str)
     assert_type(client.blobs.get("prj_1", "a.js"), Blob)
     assert_type(client.blobs.download("prj_1", "a.js", "a.js"), Downloaded)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from tollkit.core import policy
 from tollkit.core.bodies import Inflater
-from tollkit.core.engine import SMALL
 from tollkit.core.flows import (
     AsyncCall,
     BlockingCall,
@@ -53,6 +52,8 @@ P = ParamSpec("P")
 Answers = list[Answer] | None
 _MOST_OF_A_REFUSAL = 16 << 20
 """Bytes of an answer that are read where a download was asked for and refused."""
+_AT_ONCE = 1 << 20
+"""Bytes of a body up to which it is read before it is sent, which costs less than to send it in pieces."""
 _leaders: set[asyncio.Future[Any]] = set()
 """Keeps tasks alive that nobody awaits any more; an event loop alone holds them weakly."""
 
@@ -104,8 +105,8 @@ def _own() -> Generator[None]:
 
 
 def _short(content: bytes | Body | None) -> Body | None:
-    """A body that is better read at once than kept out of memory."""
-    return None if content is None or isinstance(content, bytes) or content.size > SMALL else content
+    """A body that is better read before it is sent than while it is."""
+    return None if content is None or isinstance(content, bytes) or content.size > _AT_ONCE else content
 
 
 def _whole(body: Body) -> bytes:

@@ -200,7 +200,7 @@ class Discovery:
 
 
 def _address(name: str, text: str) -> SplitResult:
-    wrong = ArgumentError(name, f"must be an address such as https://example.com, not {text!r}")
+    wrong = ArgumentError(name, "must be an address such as https://example.com")
     try:
         url = urlsplit(text)
         usable = bool(url.scheme and url.hostname) and url.username is None and url.port != 0

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     )
     from tollkit.run402.keystore import Keystore, KeystoreFile
     from tollkit.run402.local import LocalCredentials
-    from tollkit.run402.namespaces.blobs import Blob, BlobFreshness
+    from tollkit.run402.namespaces.blobs import Blob, BlobFreshness, BlobSource
     from tollkit.run402.payments.payer import X402Payer
     from tollkit.run402.payments.spending import SpendingPolicy
     from tollkit.run402.project import AsyncRun402Project, Run402Project
@@ -118,6 +118,7 @@ __all__ = [
     "AsyncRun402Project",
     "Blob",
     "BlobFreshness",
+    "BlobSource",
     "CdnState",
     "Challenge",
     "CiDelegation",
@@ -216,6 +217,7 @@ _HOME = {
     "BASE_SEPOLIA": "x402",
     "Blob": "namespaces.blobs",
     "BlobFreshness": "namespaces.blobs",
+    "BlobSource": "namespaces.blobs",
     "CdnState": "assets",
     "Challenge": "x402",
     "CiDelegation": "ci.delegation",

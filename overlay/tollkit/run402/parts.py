@@ -10,7 +10,7 @@ import attrs
 
 from tollkit.core import answers
 from tollkit.core.addresses import request_address
-from tollkit.core.flows import Body, Flow, Wire, offload
+from tollkit.core.flows import Body, Flow, Wire
 from tollkit.core.policy import RETRY_AFTER_CAP
 from tollkit.errors import DecodeError, InsecureTransportError, TransportError
 from tollkit.run402.errors import raised
@@ -28,8 +28,6 @@ RETRIED = frozenset({408, 425, 429})
 """Statuses below 500 after which the same may succeed."""
 WAIT_CAP = 8.0
 """Seconds: the longest wait before a part is sent again that the storage did not ask for."""
-_SMALL = 1 << 20
-"""Bytes up to which a part is read before it is sent: a part in memory costs less than one in pieces."""
 _PASSING = ("BadDigest", "ChecksumMismatch", "IncompleteBody", "RequestTimeout")
 """What storages of this kind say in a 400 that concerns this sending alone."""
 _SHOWN = 2000
@@ -127,11 +125,8 @@ def put_part(url: str, headers: Mapping[str, str], body: Body, *, base: str, doi
         request_address(url, field="parts[].url", base=base)
     except (DecodeError, InsecureTransportError) as error:
         raise raised(error, doing) from None
-    content: bytes | Body = body
-    if body.size <= _SMALL:
-        content = yield from offload(lambda: b"".join(body.open()))
     try:
-        answer: HttpResponse = yield Wire("PUT", url, dict(headers), content)
+        answer: HttpResponse = yield Wire("PUT", url, dict(headers), body)
     except TransportError as error:
         return Outcome(
             arrived=False,

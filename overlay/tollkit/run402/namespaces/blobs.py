@@ -7,8 +7,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import attrs
 
@@ -35,13 +35,17 @@ if TYPE_CHECKING:
     from tollkit.run402.client import Run402Flows
     from tollkit.run402.credentials import ProjectKeys
     from tollkit.run402.deploy.content import Content
+    from tollkit.run402.deploy.files import FileSource
     from tollkit.run402.download import Downloaded, Progress, Sink
     from tollkit_api.run402.v1_57.models import BlobDiagnosis, BlobList, BlobSummary, SignedBlob, Upload, UploadPart
     from tollkit_api.runtime import HttpResponse
 
-__all__ = ["Blob", "BlobFreshness", "Blobs", "ScopedBlobs"]
+__all__ = ["Blob", "BlobFreshness", "BlobSource", "Blobs", "ScopedBlobs"]
 
 D = TypeVar("D")
+_Data = bytes | bytearray | memoryview
+BlobSource: TypeAlias = "str | _Data | os.PathLike[str] | FileSource | Iterable[bytes] | Mapping[str, Any]"
+"""What can be stored: text, bytes, a path, an open file, pieces, `{"content": text}` or `{"bytes": data}`."""
 MOST_TEXT = 1_048_576
 """Bytes of the largest text that the platform's client takes; bytes may be more."""
 _ROUNDS = 3
@@ -96,7 +100,7 @@ class Blobs(Namespace[D]):
         self,
         project_id: str,
         key: str,
-        source: object,
+        source: BlobSource,
         *,
         content_type: str | None = None,
         visibility: Literal["public", "private"] | str | None = None,
@@ -109,8 +113,8 @@ class Blobs(Namespace[D]):
         Args:
             project_id: The project.
             key: Its key, a path such as `img/logo.png`.
-            source: Text, bytes, a `pathlib.Path`, a binary file that is open, or `{"content": text}` or
-                `{"bytes": data}`. Text may have 1 MiB.
+            source: Text, bytes, a `pathlib.Path`, a binary file that is open, pieces of bytes, or `{"content": text}`
+                or `{"bytes": data}`. Text may have 1 MiB.
             content_type: Its content type; by the end of the key when left out.
             visibility: `public` or `private`; public when left out.
             immutable: Whether it gets an address that changes with its content; true when left out.

@@ -160,6 +160,7 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "poll_device_token": lambda client: client.poll_device_token(cancel=_AfterThePoll()),
     "verify_access_token": lambda client: client.verify_access_token(JWT),
     "get_usage": lambda client: client.get_usage(group_by="user"),
+    "get_usage_rows": lambda client: client.get_usage_rows(group_by="user"),
     "fetch_usage_for_external_user": lambda client: client.fetch_usage_for_external_user("alice"),
     "get_app_manifest": lambda client: client.get_app_manifest(),
     "get_app": lambda client: client.get_app(),

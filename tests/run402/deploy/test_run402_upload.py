@@ -13,8 +13,8 @@ import pytest
 from support.run402 import Side
 from support.run402_deploys import OURS, SIGNER, Kit
 from support.scripted_http import Reply, Script, Sent
+from tollkit.core import drivers
 from tollkit.errors import CancelledError
-from tollkit.run402 import parts
 from tollkit.run402.credentials import MemoryCredentials
 from tollkit.run402.deploy import upload
 from tollkit.run402.deploy.errors import DeployError
@@ -39,7 +39,7 @@ def puts(kit: Kit) -> list[Any]:
 def test_parts_are_sent_with_checksums_and_completed_with_etags(
     kit: Kit, monkeypatch: pytest.MonkeyPatch, small: int
 ) -> None:
-    monkeypatch.setattr(parts, "_SMALL", small)
+    monkeypatch.setattr(drivers, "_AT_ONCE", small)
     kit.deploys.set_uploads(multipart_above=1000, part_size=10_000)
     kit.apply({"big.bin": BIG, "small.txt": b"x"})
     assert kit.live() == {"big.bin": BIG, "small.txt": b"x"}

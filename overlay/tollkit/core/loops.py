@@ -16,7 +16,7 @@ from tollkit.errors import LocalError
 __all__ = ["Asked", "Loops", "Seconds", "Session", "client_closed"]
 
 _PATIENCE = 5.0
-"""Seconds to wait for a connection to close."""
+"""Seconds to wait for a connection to close, and after which a waiting thread looks whether the other one lives."""
 Seconds = tuple[float | None, float | None, float | None, float | None]
 """Time-outs in seconds to connect, to read, to write and for a place in the pool."""
 Asked = tuple[str, str, bytes | None, Mapping[str, str] | None, Seconds | None]
@@ -65,8 +65,14 @@ class Loops:
 
     def run(self, asked: Asked) -> Received:
         """The answer to a request."""
-        near = self._near
-        if near is not None and _is_free() and near.taken.acquire(blocking=False):
+        near, far = self._near, self._far
+        if (
+            near is not None
+            # one loop that waits for many takes less than two that wait for some each
+            and not (far is not None and far.busy)
+            and _is_free()
+            and near.taken.acquire(blocking=False)
+        ):
             try:
                 return near.run(asked)
             finally:
@@ -162,6 +168,8 @@ class _Far:
         self._loop = asyncio.new_event_loop()
         self._session: Session | None = None
         self._make = make
+        self.busy = 0
+        """How many requests are under way in it."""
         self._thread = threading.Thread(target=self._live, name="tollkit-engine", daemon=True)
         self._thread.start()
 
@@ -181,6 +189,11 @@ class _Far:
         if self._session is not None:
             await self._session.close()
 
+    async def _answer(self, asked: Asked) -> Received:
+        if self._session is None:
+            self._session = self._make()
+        return await self._session.request(*asked)
+
     def run(self, asked: Asked) -> Received:
         """The answer to a request, which is cancelled when the wait for it ends early."""
         waiting = threading.Lock()
@@ -188,12 +201,12 @@ class _Far:
         tasks: list[asyncio.Task[Received]] = []
 
         def ended(_: object) -> None:
+            self.busy -= 1
             waiting.release()
 
         def begin() -> None:
-            if self._session is None:
-                self._session = self._make()
-            task = self._loop.create_task(self._session.request(*asked))
+            self.busy += 1
+            task = self._loop.create_task(self._answer(asked))
             tasks.append(task)
             task.add_done_callback(ended)
 
@@ -206,7 +219,9 @@ class _Far:
         except RuntimeError:
             raise client_closed() from None
         try:
-            waiting.acquire()
+            while not waiting.acquire(timeout=_PATIENCE):
+                if not self._thread.is_alive():  # the request came to it in its last moment
+                    raise client_closed()
         except BaseException:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(give_up)

@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS siwx_nonces (
     expires_at REAL NOT NULL,
     PRIMARY KEY (wallet, nonce)
 );
+CREATE INDEX IF NOT EXISTS siwx_nonces_by_end ON siwx_nonces (expires_at);
 """
 _SKEW = 30.0
 """Seconds that the caller's clock may be ahead."""

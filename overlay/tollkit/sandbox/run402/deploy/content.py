@@ -2,8 +2,9 @@
 
     PUT /run402/upload/{token}?part=1&expires=...&serial=...&signature=...
 
-Bodies go to disk as they arrive; none is held in memory. The folder is made when it is first needed and removed when
-the sandbox stops.
+Bodies go to disk as they arrive, but for small ones, which stay in memory until a file is asked for: to make a file
+takes longer than all the rest of such a request. The folder is made when it is first needed and removed when the
+sandbox stops.
 
 Source: Run402 1.57, `POST /content/v1/plans` and `POST /storage/v1/uploads`; refusals as S3 answers them.
 """
@@ -15,6 +16,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import io
 import shutil
 import tempfile
 import weakref
@@ -50,6 +52,8 @@ _UPLOADS = "/upload/"
 _CHECKSUM = "x-amz-checksum-sha256"
 _PIECE = 1 << 20
 _FOLDERS = 256
+_SMALL = 16_384
+"""Bytes up to which a part stays in memory."""
 
 
 @attrs.define
@@ -94,9 +98,10 @@ class Transfer:
 
 @attrs.frozen(kw_only=True)
 class Received:
-    """A part on disk."""
+    """A part that is here."""
 
-    path: Path
+    at: Path | bytes = attrs.field(repr=False)
+    """Its file, or the bytes themselves."""
     sha256: str
     size: int
 
@@ -104,6 +109,15 @@ class Received:
     def etag(self) -> str:
         """Its entity tag, with quotes."""
         return etag_of(self.sha256)
+
+    def open(self) -> BinaryIO:
+        """Read it."""
+        return io.BytesIO(self.at) if isinstance(self.at, bytes) else self.at.open("rb")
+
+    def remove(self) -> None:
+        """Remove its file."""
+        if not isinstance(self.at, bytes):
+            self.at.unlink(missing_ok=True)
 
 
 def etag_of(sha256: str) -> str:
@@ -260,7 +274,7 @@ class ContentStore:
         self._by_token: dict[str, UploadSession] = {}
         self._under_way: dict[tuple[str, str | None, int], UploadSession] = {}
         self._held: dict[str, dict[str, Held]] = {}
-        self._whole: dict[str, Path] = {}
+        self._whole: dict[str, Path | bytes] = {}
         self.presigner.ended.clear()
 
     def forget(self) -> None:
@@ -310,7 +324,12 @@ class ContentStore:
         Raises:
             KeyError: It is not there.
         """
-        return self._whole[sha256]
+        whole = self._whole[sha256]
+        if isinstance(whole, bytes):
+            path = self.new_file()
+            path.write_bytes(whole)
+            self._whole[sha256] = whole = path
+        return whole
 
     def read(self, sha256: str) -> bytes:
         """All bytes of a hash, for what is small.
@@ -318,21 +337,19 @@ class ContentStore:
         Raises:
             KeyError: It is not there.
         """
-        return self.path(sha256).read_bytes()
+        whole = self._whole[sha256]
+        return whole if isinstance(whole, bytes) else whole.read_bytes()
 
     def add(self, project_id: str, data: bytes) -> str:
         """Put content of a project there without an upload; its hash."""
         sha256 = hashlib.sha256(data).hexdigest()
-        path = self.new_file()
-        path.write_bytes(data)
-        self._take(Received(path=path, sha256=sha256, size=len(data)))
+        self._take(Received(at=data, sha256=sha256, size=len(data)))
         self.hold(project_id, sha256, len(data), committed=True)
         return sha256
 
     def _take(self, whole: Received) -> None:
-        known = self._whole.setdefault(whole.sha256, whole.path)
-        if known != whole.path:
-            whole.path.unlink(missing_ok=True)
+        if self._whole.setdefault(whole.sha256, whole.at) is not whole.at:
+            whole.remove()
 
     # ---------------------------------------------------------------- uploads
 
@@ -414,7 +431,7 @@ class ContentStore:
         former = session.received.get(number)
         session.received[number] = part
         if former is not None:
-            former.path.unlink(missing_ok=True)
+            former.remove()
         self.uploads.append(
             Transfer(
                 project_id=session.project_id,
@@ -466,7 +483,7 @@ class ContentStore:
         if session.sha256 is not None and whole.sha256 != session.sha256:
             session.received.clear()
             session.assembled = None
-            whole.path.unlink(missing_ok=True)
+            whole.remove()
             raise _refused(
                 400,
                 session,
@@ -491,13 +508,13 @@ def _joined(target: Path, parts: Sequence[Received]) -> Received:
     size = 0
     with target.open("wb") as out:
         for part in parts:
-            with part.path.open("rb") as file:
+            with part.open() as file:
                 while piece := file.read(_PIECE):
                     digest.update(piece)
                     size += out.write(piece)
             # each part goes when it was copied: twice the space of one part, not of the object
-            part.path.unlink(missing_ok=True)
-    return Received(path=target, sha256=digest.hexdigest(), size=size)
+            part.remove()
+    return Received(at=target, sha256=digest.hexdigest(), size=size)
 
 
 class _Put:
@@ -531,11 +548,18 @@ class _Put:
         if length != expected:
             code = "EntityTooLarge" if length > expected else "IncompleteBody"
             raise _S3Error(400, code, f"The part has {expected} bytes, not {length}.")
-        path = store.new_file()
+        drop_after = None if drop is None else drop.value
+        at: Path | bytes
         with contextlib.ExitStack() as undo:
-            undo.callback(path.unlink, missing_ok=True)
-            with path.open("wb") as file:
-                sha256, size = await _stream(scope, receive, file, None if drop is None else drop.value)
+            if expected <= _SMALL:
+                memory = io.BytesIO()
+                sha256, size = await _stream(scope, receive, memory, drop_after)
+                at = memory.getvalue()
+            else:
+                at = store.new_file()
+                undo.callback(at.unlink, missing_ok=True)
+                with at.open("wb") as file:
+                    sha256, size = await _stream(scope, receive, file, drop_after)
             if size != expected:
                 raise _S3Error(400, "IncompleteBody", f"The part has {expected} bytes, not {size}.", unread=False)
             told = headers.get(_CHECKSUM) or query.get(_CHECKSUM)
@@ -544,12 +568,12 @@ class _Put:
                 message = "The SHA256 you specified did not match the calculated checksum."
                 raise _S3Error(400, "BadDigest", message, unread=False)
             undo.pop_all()
-        part = Received(path=path, sha256=sha256, size=size)
+        part = Received(at=at, sha256=sha256, size=size)
         with store.gateway.lock:
             if store.sessions.get(session.id) is session and not session.completed:
                 store.receive(session, number, part)
             else:  # forgotten in the meantime, or completed: the bytes are not needed, and S3 would not say so
-                path.unlink(missing_ok=True)
+                part.remove()
         sent = {"etag": part.etag} | ({} if told is None else {_CHECKSUM: checksum})
         return Response(status_code=200, headers=sent)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import threading
 import types
 from collections.abc import Callable, Mapping
@@ -59,6 +61,27 @@ def started(do: Callable[[], Any]) -> threading.Thread:
     thread = threading.Thread(target=do)
     thread.start()
     return thread
+
+
+def test_a_loop_that_never_rests_hears_what_arrives() -> None:
+    near, far = socket.socketpair()
+    loop = loops._new_loop()
+
+    async def main() -> int:
+        heard = asyncio.Event()
+        loop.add_reader(near, heard.set)
+        await asyncio.sleep(0)
+        far.send(b"x")
+        rounds = 0
+        while not heard.is_set():
+            rounds += 1
+            await asyncio.sleep(0)
+        loop.remove_reader(near)
+        return rounds
+
+    with contextlib.closing(near), contextlib.closing(far), contextlib.closing(loop):
+        rounds = loop.run_until_complete(asyncio.wait_for(main(), 20))
+        assert rounds > 1  # it did not ask each time
 
 
 def test_while_the_other_loop_is_at_work_all_requests_run_in_it() -> None:

@@ -1,6 +1,6 @@
 """The faster engine: aiohttp (extra `fast`) in the shape of `HttpClient`, for all that it does as httpx does.
 
-Under load it takes a tenth of httpx' CPU. It is used directly and not as a transport of httpx, which would build
+Under load it takes a seventh of httpx' CPU. It is used directly and not as a transport of httpx, which would build
 each request and answer twice. pyreqwest is faster still, and was left: it takes a server that hangs up or keeps
 silent for a failure to connect, after which a payment would be sent again, and a request that is cancelled keeps
 its connection. Streams, bodies beyond `SMALL`, HTTP/2 and SOCKS go to httpx.

@@ -118,7 +118,10 @@ class TollkitError(Exception):
         return cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
 
     def __str__(self) -> str:
-        text = f"{self.hint.rstrip('.')}. {self.message}" if self.hint else self.message
+        hint = self.hint or ""
+        if hint and not hint.endswith(("?", "!")):
+            hint = f"{hint.rstrip('.')}."
+        text = f"{hint} {self.message}" if hint else self.message
         facts = [
             # a status that no server gave would mislead whoever reads a log
             f"HTTP {self.status}" if self.status is not None and not isinstance(self, LocalError) else "",

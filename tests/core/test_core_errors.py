@@ -152,6 +152,7 @@ def test_one_class_is_made_for_a_pair_whatever_the_number_of_threads() -> None:
         (TollkitError("what"), "what"),
         (TollkitError("what", hint="Do this."), "Do this. what"),
         (TollkitError("what", hint="Do this", status=404, code="gone"), "Do this. what (HTTP 404, code gone)"),
+        (TollkitError("sitee is unknown", hint="Did you mean site?"), "Did you mean site? sitee is unknown"),
         (TollkitError("gone", status=404, code="gone"), "gone (HTTP 404)"),
         (
             TollkitError("what", status=500, context={"operation": "getThing"}, request_id="r1"),

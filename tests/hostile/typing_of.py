@@ -36,7 +36,7 @@ def _names(module: str) -> dict[str, Any]:
             if hasattr(sys.modules[module], "__path__"):
                 package["__package__"] = module
             scope: dict[str, Any] = {**package}
-            exec(compile(imports, module, "exec"), scope)
+            exec(compile(imports, f"<imports of {module}>", "exec"), scope)
             found |= scope
     return {**found, "Flow": _Flow} if "Flow" in found else found
 

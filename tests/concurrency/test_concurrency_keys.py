@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from concurrency_leaks import TALLY
+from concurrency_leaks import outcomes
 
 from support.pymthouse import arguments
 from tollkit import Connection, PymtHouse
@@ -77,21 +77,7 @@ def forged(token: str, kid: str) -> str:
 
 def run(count: int, do: Any) -> list[BaseException]:
     """Run threads to their end; what they raised."""
-    failures: list[BaseException] = []
-
-    def one(number: int) -> None:
-        try:
-            do(number)
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    TALLY["threads"] += count
-    return failures
+    return [each for each in outcomes(count, do) if isinstance(each, BaseException)]
 
 
 def test_keys_are_rotated_while_64_threads_verify(verifier: Verifier) -> None:

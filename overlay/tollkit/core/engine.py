@@ -23,7 +23,7 @@ import attrs
 
 from tollkit.core.bodies import ACCEPT_ENCODING
 from tollkit.core.locks import forkable_lock
-from tollkit.core.loops import Loops, Seconds, client_closed
+from tollkit.core.loops import Asked, Loops, Seconds, client_closed
 from tollkit.core.received import Gathering, Received
 from tollkit.core.settings import Connection, Timeout
 from tollkit.errors import ConfigurationError, MissingExtraError
@@ -230,15 +230,9 @@ class _Session:
         if (session := getattr(self, "_session", None)) is not None:
             session.detach()
 
-    async def request(
-        self,
-        method: str,
-        url: str,
-        content: bytes | None,
-        headers: Mapping[str, str] | None,
-        timeout: Seconds | None,
-    ) -> Received:
+    async def request(self, asked: Asked) -> Received:
         """Send one request and read its whole answer."""
+        method, url, content, headers, timeout = asked
         if self._session.closed:
             raise client_closed()
         fields = {name.lower(): value for name, value in (headers or {}).items()}
@@ -378,7 +372,7 @@ class AsyncFast:
         if follow_redirects or not _small(content):
             arguments = _arguments(content, headers, timeout)
             return await self._otherwise.get().request(method, url, follow_redirects=follow_redirects, **arguments)
-        return await self._session.request(method, url, content, headers, timeout)
+        return await self._session.request((method, url, content, headers, timeout))
 
     def stream(self, method: str, url: str, **arguments: Any) -> AbstractAsyncContextManager[Any]:
         """Send one request and read its answer piece by piece, with httpx."""
@@ -397,8 +391,8 @@ class Fast:
     """`HttpClient` over the engine; the arguments are those of `AsyncFast`.
 
     One call at a time runs in the thread that makes it, which is cheapest; what comes beside it, or in a thread whose
-    own event loop is running, runs in a thread of the engine. A wait that a signal ends, such as Ctrl-C, ends the
-    request and its connection too.
+    own event loop is running, runs in a thread of the engine, and so do all calls while that one is at work. A wait
+    that a signal ends, such as Ctrl-C, ends the request and its connection too.
     """
 
     def __init__(self, connection: Connection, user_agent: str, otherwise: Callable[[], HttpClient]) -> None:

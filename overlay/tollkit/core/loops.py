@@ -64,14 +64,7 @@ def client_closed() -> LocalError:
 class Session(Protocol):
     """What sends in one event loop, in which it is made."""
 
-    async def request(
-        self,
-        method: str,
-        url: str,
-        content: bytes | None,
-        headers: Mapping[str, str] | None,
-        timeout: Seconds | None,
-    ) -> Received:
+    async def request(self, asked: Asked) -> Received:
         """Send one request and read its whole answer."""
         ...
 
@@ -175,7 +168,7 @@ class _Near:
     async def _answer(self, asked: Asked) -> Received:
         if self._session is None:
             self._session = self._make()
-        return await self._session.request(*asked)
+        return await self._session.request(asked)
 
     def end(self) -> None:
         """Close the connections when no call is under way, and let none begin."""
@@ -225,7 +218,7 @@ class _Far:
     async def _answer(self, asked: Asked) -> Received:
         if self._session is None:
             self._session = self._make()
-        return await self._session.request(*asked)
+        return await self._session.request(asked)
 
     def run(self, asked: Asked) -> Received:
         """The answer to a request, which is cancelled when the wait for it ends early."""

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,36 +9,10 @@ from typing import Any
 
 import attrs
 import httpx
-import pytest
+
+from support import npm
 
 HERE = Path(__file__).parent
-
-
-def _tool(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        reason = f"{name} is not installed; it runs the certified OpenID provider"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
-
-
-def _installed() -> None:
-    wanted = json.loads((HERE / "package.json").read_text("utf-8"))["dependencies"]["oidc-provider"]
-    there = HERE / "node_modules" / "oidc-provider" / "package.json"
-    if there.exists() and json.loads(there.read_text("utf-8"))["version"] == wanted:
-        return
-    done = subprocess.run(
-        [_tool("npm"), "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"],
-        cwd=HERE,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    if done.returncode:
-        pytest.fail(f"npm install failed: {done.stderr}")
 
 
 @attrs.frozen
@@ -66,14 +36,8 @@ class Provider:
 @contextmanager
 def running() -> Iterator[Provider]:
     """The provider, until the end of the `with` block."""
-    node = _tool("node")
-    _installed()
-    with subprocess.Popen(
-        [node, "provider.mjs"], cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        with httpx.Client(trust_env=False) as http:
-            yield Provider(**json.loads(process.stdout.readline()), http=http)
-        process.stdin.close()
-        process.wait(10)
+    with (
+        npm.running(HERE, "provider.mjs", "the certified OpenID provider") as told,
+        httpx.Client(trust_env=False) as http,
+    ):
+        yield Provider(**told, http=http)

@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
@@ -119,7 +119,7 @@ class SiwxMessage:
             statement=statement,
             nonce=nonce or secrets.token_hex(16),
             issued_at=wire_time(issued),
-            expiration_time=wire_time(datetime.fromtimestamp(issued.timestamp() + LIFETIME, UTC)),
+            expiration_time=wire_time(issued + timedelta(seconds=LIFETIME)),
             resources=resources,
         )
 

@@ -35,7 +35,10 @@ what to do about it. A platform's client brands what it raises with the platform
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+if TYPE_CHECKING:
+    from tollkit_api.runtime import Secret
 
 __all__ = [
     "ArgumentError",
@@ -123,14 +126,19 @@ class TollkitError(Exception):
             hint = f"{hint.rstrip('.')}."
         text = f"{hint} {self.message}" if hint else self.message
         facts = [
-            # a status that no server gave would mislead whoever reads a log
-            f"HTTP {self.status}" if self.status is not None and not isinstance(self, LocalError) else "",
+            f"HTTP {self.status}" if self._tells_status() else "",
             f"code {self.code}" if self.code and self.code != self.message else "",
             str(self.context.get("operation") or ""),
             f"request id {self.request_id}" if self.request_id else "",
         ]
         told = ", ".join(fact for fact in facts if fact)
         return f"{text} ({told})" if told else text
+
+    def _tells_status(self) -> bool:
+        # a status that no server gave would mislead whoever reads a log
+        return (
+            self.status is not None and not isinstance(self, LocalError) and f"HTTP {self.status}" not in self.message
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self}>"
@@ -344,13 +352,15 @@ class DeviceFlowError(OAuthError):
 class DecodeError(TollkitError):
     """A success status came with a body that is not what the document says.
 
-    `path` is the place in the body (`$.byUser[17].requestCount`), empty when the whole body is unusable.
+    `path` is the place in the body (`$.byUser[17].requestCount`), empty when the whole body is unusable. `answer` is
+    the body as it came, for what must not be lost; it may hold tokens, and does not show itself.
     """
 
     kind: ClassVar[str] = "decode"
     default_code: ClassVar[str | None] = "invalid_response"
     default_status: ClassVar[int | None] = 502
     path: str = ""
+    answer: Secret | None = None
 
 
 class TokenError(TollkitError):

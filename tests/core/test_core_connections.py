@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import subprocess
 import sys
@@ -652,6 +653,24 @@ def test_http2_is_spoken_where_both_sides_do(side: Side, authority: Authority, w
     assert {seen.body for seen in server.seen} == {b"{}"}
     if wanted and side.name == "async":
         assert server.accepted == 1, "all on one connection"
+
+
+def test_http2_does_not_log_what_it_sends(
+    side: Side, authority: Authority, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library under it logs every header field at DEBUG, keys in clear."""
+    monkeypatch.setattr(logging.getLogger("hpack"), "level", logging.NOTSET)
+    caplog.set_level(logging.DEBUG)
+    connection = Connection(http2=True, verify=authority.client())
+    headers = {"Authorization": "Bearer a-very-secret-key"}
+    with (
+        Server(default=Answer.json("x"), tls=authority.server("h2")) as server,
+        side.client(server.url, connection=connection, headers=headers) as toy,
+    ):
+        side.do(toy.ask())
+    assert server.seen[0].headers["authorization"] == "Bearer a-very-secret-key"
+    assert "a-very-secret-key" not in caplog.text
+    assert caplog.records
 
 
 # --- with_options -----------------------------------------------------------------------------------------------

@@ -168,6 +168,14 @@ def typed(kind: str, value: Any) -> dict[str, Any]:
         ("uint8[2]", [1]),
         ("uint8[]", 5),
         ("money", 1),
+        ("string", 5),
+        ("string", b"x"),
+        ("string", None),
+        ("bytes0", b""),
+        ("bytes33", bytes(33)),
+        ("uint7", 1),
+        ("uint264", 1),
+        ("uint0", 0),
         ("Nested", {}),
     ],
 )
@@ -271,3 +279,13 @@ def test_nothing_of_the_extra_is_imported_before_it_is_needed() -> None:
     assert (
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
     )
+
+
+def test_halves_that_are_no_numbers_of_the_curve() -> None:
+    for r, s in ((0, 1), (1, 0), (ORDER, 1), (1, ORDER), (2**256, 1), (-1, 1)):
+        with pytest.raises(ArgumentError, match="order of secp256k1"):
+            join_signature(bytes(32), r, s, PrivateKeySigner(KEY).address)
+
+
+def test_a_signer_that_is_not_made_yet_can_be_shown() -> None:
+    assert repr(object.__new__(PrivateKeySigner)) == "PrivateKeySigner(...)"

@@ -70,22 +70,26 @@ def test_all_recorded_cases_are_here() -> None:
 
 
 def test_amounts_are_whole_numbers(side: Side) -> None:
-    play = side.play([Reply.json(WALLET), Reply(204), Reply(204)])
+    play = side.play([Reply.json(WALLET), Reply(204), Reply(204), Reply(204)])
     assert play.do("contracts.get_wallet", PROJECT, "c/w").balance_wei == 123456789012345678901234567890
     play.do("contracts.set_low_balance_alert", PROJECT, "cw", 10**20)
     play.do("contracts.set_alert", PROJECT, "cw", 0)
+    play.do("contracts.set_alert", PROJECT, "cw", "100000000000000000001")
     assert [seen(sent) for sent in play.script.sent] == [
         ("GET", "/contracts/v1/wallets/c%2Fw", {"authorization": "Bearer SVC"}, None),
         ("POST", "/contracts/v1/wallets/cw/alert", JSON, b'{"threshold_wei":"100000000000000000000"}'),
         ("POST", "/contracts/v1/wallets/cw/alert", JSON, b'{"threshold_wei":"0"}'),
+        ("POST", "/contracts/v1/wallets/cw/alert", JSON, b'{"threshold_wei":"100000000000000000001"}'),
     ]
 
 
 def test_what_is_left_out(side: Side) -> None:
-    play = side.play([Reply.json(FRESH), Reply.json(CALL)])
+    play = side.play([Reply.json(FRESH), Reply.json(CALL), Reply.json(CALL)])
     play.do("contracts.provision_wallet", PROJECT, chain="base-sepolia", recovery_address="")
     play.do("contracts.call", PROJECT, **CANONICAL, value=0, idempotency_key="")
-    first, second = (seen(sent) for sent in play.script.sent)
+    play.do("contracts.call", PROJECT, **CANONICAL, value="0")
+    first, second, third = (seen(sent) for sent in play.script.sent)
+    assert json.loads(third[3] or b"") == {**CANONICAL, "args": [], "value": "0"}  # as the platform's client does
     assert first == ("POST", "/contracts/v1/wallets", JSON, b'{"chain":"base-sepolia"}')
     assert second[2] == JSON
     assert json.loads(second[3] or b"") == {**CANONICAL, "args": []}
@@ -155,7 +159,9 @@ def test_only_a_key_makes_sending_again_harmless(side: Side, naps: list[float]) 
         ("get_wallet", ("",), {}, "wallet_id", "fetching wallet"),
         ("set_recovery", ("cw", ""), {}, "recovery_address", "setting recovery address"),
         ("set_recovery", ("..", None), {}, "wallet_id", "setting recovery address"),
-        ("set_low_balance_alert", ("cw", "5"), {}, "threshold_wei", "setting low-balance threshold"),
+        ("set_low_balance_alert", ("cw", "5.0"), {}, "threshold_wei", "setting low-balance threshold"),
+        ("set_low_balance_alert", ("cw", "05"), {}, "threshold_wei", "setting low-balance threshold"),
+        ("set_low_balance_alert", ("cw", str(2**256)), {}, "threshold_wei", "setting low-balance threshold"),
         ("set_low_balance_alert", ("cw", -1), {}, "threshold_wei", "setting low-balance threshold"),
         ("set_low_balance_alert", ("cw", 1e18), {}, "threshold_wei", "setting low-balance threshold"),
         ("set_low_balance_alert", ("cw", 2**256), {}, "threshold_wei", "setting low-balance threshold"),

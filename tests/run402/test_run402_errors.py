@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -28,7 +28,7 @@ CASES = [
     (tree.ServerError("m", status=503), errors.ApiError, "api_error", "API_ERROR", True),
     (tree.TransportError("m"), errors.NetworkError, "network_error", "NETWORK_ERROR", True),
     (tree.ConnectError("m"), errors.NetworkError, "network_error", "NETWORK_ERROR", True),
-    (tree.InsecureTransportError("m"), errors.NetworkError, "network_error", "NETWORK_ERROR", True),
+    (tree.InsecureTransportError("m"), errors.NetworkError, "network_error", "NETWORK_ERROR", False),
     (tree.ArgumentError("a", "is wrong"), errors.LocalError, "local_error", "LOCAL_ERROR", False),
     (tree.MissingExtraError("a", "b"), errors.LocalError, "local_error", "LOCAL_ERROR", False),
     (tree.LocalError("m"), errors.LocalError, "local_error", "LOCAL_ERROR", False),
@@ -63,7 +63,7 @@ def test_a_code_that_is_told_stays() -> None:
 def test_other_errors_of_tollkit_only_join_the_family() -> None:
     error = errors.raised(tree.DecodeError("m"))
     assert isinstance(error, errors.Run402Error)
-    assert (error.kind, error.code, error.status) == ("decode", "invalid_response", 502)
+    assert (error.kind, error.code, error.status) == ("decode", "invalid_response", None)
     with pytest.raises(errors.Run402Error) as caught, errors.family():
         raise tree.TokenError("m")
     assert caught.value.kind == "token_invalid"
@@ -103,6 +103,49 @@ def test_the_envelope() -> None:
     assert (odd.envelope, odd.category, odd.details, odd.next_actions) == ({}, "api", None, None)
 
 
+def test_what_the_body_says() -> None:
+    body = {"code": "RATE", "retryable": True, "safe_to_retry": True}
+    error = errors.ApiError("m", status=400, body=body)
+    assert (error.code, error.retryable, error.safe_to_retry) == ("RATE", True, True)
+    assert errors.is_retryable_run402_error(error)
+    told = errors.ApiError("m", status=400, body=body, code="OWN", retryable=False, safe_to_retry=False)
+    assert (told.code, told.retryable, told.safe_to_retry) == ("OWN", False, False)
+    odd = errors.Unauthorized("m", status=401, body={"code": 5, "retryable": "yes", "safe_to_retry": None})
+    assert (odd.code, odd.retryable, odd.safe_to_retry) == ("UNAUTHORIZED", False, False)
+
+
+@pytest.mark.parametrize(
+    ("error", "retryable", "safe"),
+    [
+        (errors.ApiError("m", status=503, retryable=True, safe_to_retry=True), False, None),
+        (errors.ApiError("m", status=503, body={"retryable": True, "safe_to_retry": False}), True, False),
+        (errors.NetworkError("m", safe_to_retry=True), True, None),
+        (errors.NetworkError("m", retryable=False), False, None),
+        (errors.PaymentNotMadeError("m", body={"retryable": True, "safe_to_retry": False}), False, False),
+        (errors.LocalError("m", retryable=True, safe_to_retry=True), True, None),
+    ],
+)
+def test_in_the_platforms_form_stands_the_platforms_word(error: Any, retryable: bool, safe: bool | None) -> None:
+    told = error.to_dict()
+    assert (told["retryable"], told.get("safeToRetry")) == (retryable, safe)
+
+
+def test_after_a_payment_nothing_is_worth_another_try() -> None:
+    body = {"retryable": True, "safe_to_retry": True}
+    error = errors.raised(tree.ServerError("m", status=503, body=body))
+    cast("Any", error).payment = object()
+    told = error.to_dict()
+    assert (told["retryable"], told["safeToRetry"]) == (False, False)
+    assert not errors.is_retryable_run402_error(error)
+
+
+def test_what_was_decided_here_is_not_worth_another_try() -> None:
+    refused = errors.PaymentNotMadeError("m", body={"retryable": True, "safe_to_retry": True})
+    assert (refused.retryable, refused.safe_to_retry) == (False, False)
+    for error in (refused, errors.raised(refused), errors.raised(tree.InsecureTransportError("m"))):
+        assert not errors.is_retryable_run402_error(error)
+
+
 def test_project_not_found() -> None:
     error = errors.ProjectNotFound("prj_x", "running SQL")
     assert (error.message, error.kind, error.code) == (
@@ -114,6 +157,8 @@ def test_project_not_found() -> None:
     assert errors.is_project_not_found(error)
     assert isinstance(error, tree.LocalError)
     assert errors.ProjectNotFound("p").doing is None
+    asked = errors.ProjectNotFound("p", status=404, body={"trace_id": "t"})
+    assert (asked.status, asked.trace_id) == (404, "t")
     assert pickle.loads(pickle.dumps(error)).project_id == "prj_x"
 
 

@@ -289,10 +289,22 @@ def test_a_save_that_fails_leaves_nothing(keystore: KeystoreFile, monkeypatch: p
     keystore.save_project("q", KEYS)
 
 
-def test_a_file_that_cannot_be_read(keystore: KeystoreFile, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_cannot_be_read(keystore: KeystoreFile) -> None:
+    """Not taken as empty: whoever has no right to read it now has all keys in it."""
     keystore.path.mkdir(parents=True)
-    assert keystore.load().projects == {}
-    assert "IsADirectoryError" in caplog.text
+    for doing in (keystore.load, keystore.get_active_project, lambda: keystore.save_project("p", KEYS)):
+        with pytest.raises(LocalError, match="Is a directory"):
+            doing()
+
+
+def test_no_projects_are_projects_too(keystore: KeystoreFile) -> None:
+    keystore.path.parent.mkdir(parents=True)
+    keystore.path.write_text('{"active_project_id":"p","previous_active_project_id":"q","projects":{}}')
+    assert keystore.get_active_project() == "p"
+    keystore.set_active_project("r")
+    assert (keystore.load().active_project_id, keystore.load().previous_active_project_id) == ("r", "p")
+    keystore.set_active_project("r")
+    assert keystore.get_active_project() == "r"
 
 
 def test_elsewhere_folders_are_not_synced(
@@ -467,3 +479,47 @@ def test_the_local_provider_keeps_what_it_is_told(tmp_path: Path) -> None:
     assert made.funded is False
     assert datetime.fromisoformat(str(made.created)).tzinfo == UTC
     assert local.get_allowance_path() == str(tmp_path / "a.json")
+
+
+def test_a_key_is_never_put_in_the_place_of_another(allowance: AllowanceFile) -> None:
+    """Though the address is the same: one of the two does not belong to it, and may be the only copy."""
+    allowance.save(AllowanceData(address=ADDRESS, private_key=KEY))
+    with pytest.raises(LocalError, match="Another wallet"):
+        allowance.save(AllowanceData(address=ADDRESS.lower(), private_key=OTHER_KEY))
+    assert KEY in allowance.path.read_text()
+    allowance.save(AllowanceData(address=ADDRESS.lower(), private_key=KEY.upper().replace("X", "x"), funded=True))
+    assert allowance.read().funded
+
+
+@pytest.mark.parametrize("problem", [OSError(5, "Input/output error"), PermissionError(13, "Permission denied")])
+def test_a_wallet_that_cannot_be_read_now_is_not_taken_for_none(
+    allowance: AllowanceFile, monkeypatch: pytest.MonkeyPatch, problem: OSError
+) -> None:
+    allowance.save(AllowanceData(address=ADDRESS, private_key=KEY))
+    whole = Path.read_bytes
+
+    def fails(path: Path) -> bytes:
+        if path == allowance.path:
+            raise problem
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fails)
+    with pytest.raises(LocalError, match=str(problem.strerror)):
+        allowance.read()
+    with pytest.raises(LocalError, match=str(problem.strerror)):
+        allowance.save(AllowanceData(address=OTHER_ADDRESS, private_key=OTHER_KEY))
+    monkeypatch.undo()
+    assert allowance.read().address == ADDRESS
+    assert [path.name for path in allowance.path.parent.iterdir() if not path.name.startswith(".")] == [
+        "allowance.json"
+    ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
+def test_a_wallet_of_older_tools_is_for_its_owner_alone(allowance: AllowanceFile) -> None:
+    old = allowance.path.with_name("wallet.json")
+    old.parent.mkdir(parents=True)
+    old.write_text(json.dumps({"address": ADDRESS, "privateKey": KEY}))
+    old.chmod(0o644)
+    assert allowance.read().address == ADDRESS
+    assert allowance.path.stat().st_mode & 0o777 == 0o600

@@ -154,7 +154,18 @@ def test_a_call_is_not_repeated_unless_it_changes_nothing(side: Side, naps: list
 
 @pytest.mark.parametrize(
     ("name", "more"),
-    [("", {}), ("..", {}), ("f", {"method": "TRACE"}), ("f", {"body": object()}), ("f", {"body": "\ud800"})],
+    [
+        ("", {}),
+        ("..", {}),
+        ("f", {"method": "TRACE"}),
+        ("f", {"body": object()}),
+        ("f", {"body": "\ud800"}),
+        ("f", {"headers": {"X-A": 1}}),
+        ("f", {"headers": {"X-A": "é"}}),
+        ("f", {"headers": {"X A": "b"}}),
+        ("f", {"headers": {"X-A": "b\r\nX-B: c"}}),
+        ("f", {"headers": ["X-A"]}),
+    ],
 )
 def test_invoke_refuses_what_it_cannot_send(side: Side, name: str, more: dict[str, Any]) -> None:
     error = side.play().raises(ArgumentError, "functions.invoke", "prj_k", name, **more)
@@ -241,3 +252,9 @@ def test_an_unknown_project(side: Side, method: str, args: Any, more: Any, doing
     play = side.play()
     assert play.raises(ProjectNotFound, f"functions.{method}", "prj_x", *args, **more).doing == doing
     assert play.script.sent == []
+
+
+@pytest.mark.parametrize("config", [5, [1], "x", {1: 2}])
+def test_a_configuration_that_is_none(side: Side, config: Any) -> None:
+    error = side.play().raises(ArgumentError, "functions.deploy", "prj_k", name="f", code="", config=config)
+    assert (error.argument, error.doing) == ("config", "deploying function")

@@ -14,6 +14,7 @@ import pytest
 from support.run402 import RecordingCredentials, Side
 from support.scripted_http import Reply
 from tollkit.errors import ArgumentError, InsecureTransportError, NotFoundError, RateLimitError
+from tollkit.run402.ci.credentials import CiSessionCredentials
 from tollkit.run402.client import AsyncRun402, Run402
 from tollkit.run402.errors import (
     ApiError,
@@ -171,3 +172,48 @@ def test_the_surface_of_the_platforms_client(namespace: str) -> None:
     names = set(map(snake, [*listed["methods"], *listed["aliases_on_instance"]])) - ABSENT
     assert {name for name in names if not hasattr(group, name)} == set()
     client.close()
+
+
+def test_a_provider_may_sign_in_its_own_way(side: Side) -> None:
+    """A proxy's header beside the wallet's, or a bearer in its place."""
+
+    class Own(RecordingCredentials):
+        def get_auth(self, path: str) -> dict[str, str]:
+            return {"Authorization": "Bearer own", "X-Proxy": "key"}
+
+    play = side.play([Reply.json({"status": "ok"}), Reply.json({"rows": []})], credentials=Own())
+    play.do("admin.send_message", "hello")
+    play.do("projects.sql", "prj_k", "SELECT 1")
+    first, second = (dict(sent.headers) for sent in play.script.sent)
+    assert (first["authorization"], first["x-proxy"]) == ("Bearer own", "key")
+    assert (second["authorization"], second.get("x-proxy")) == ("Bearer SVC", None)
+
+
+def test_a_session_of_a_workflow_is_not_sent_where_a_wallet_is_asked_for(side: Side) -> None:
+    credentials = CiSessionCredentials(project_id="prj_k", access_token="SESSION")
+    play = side.play([Reply.json({"operations": []})], credentials=credentials)
+    error = play.raises(LocalError, "tier.status")
+    assert (error.doing, "session of a CI workflow" in error.message) == ("checking tier status", True)
+    play.do("deploy.list", "prj_k")
+    assert play.script.sent[0].headers["authorization"] == "Bearer SESSION"
+
+
+def test_a_deploy_of_another_machine_can_be_looked_at(side: Side) -> None:
+    """The wallet is the same, and the keys of the project are elsewhere."""
+    play = side.play([Reply.json({"operations": []})])
+    play.do("deploy.list", "prj_elsewhere")
+    headers = play.script.sent[0].headers
+    assert (headers["sign-in-with-x"], "apikey" in headers) == ("SIWX", False)
+
+
+def test_a_platform_that_says_that_it_would_not_help_is_believed(side: Side, naps: list[float]) -> None:
+    play = side.play([Reply.json({"retryable": False}, 503), *[Reply.json({"retryable": True}, 503)] * 3])
+    assert not play.raises(ApiError, "tier.status").retryable
+    assert len(play.script.sent) == 1
+    assert play.raises(ApiError, "tier.status").retryable
+    assert (len(play.script.sent), len(naps)) == (4, 2)
+
+
+def test_a_byte_order_mark_is_no_text(side: Side) -> None:
+    error = side.play([Reply(400, {"content-type": "text/plain"}, b"\xef\xbb\xbfno")]).raises(ApiError, "tier.status")
+    assert error.body == "no"

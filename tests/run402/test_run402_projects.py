@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -11,7 +12,15 @@ from support.run402 import RecordingCredentials, Side, method_requests, run_case
 from support.scripted_http import Reply
 from tollkit.errors import ArgumentError, BadRequestError, DecodeError, NotFoundError
 from tollkit.run402.credentials import ProjectKeys
-from tollkit.run402.errors import ApiError, LocalError, NetworkError, PaymentRequired, ProjectNotFound, Unauthorized
+from tollkit.run402.errors import (
+    ApiError,
+    LocalError,
+    NetworkError,
+    PaymentRequired,
+    ProjectNotFound,
+    Unauthorized,
+    is_retryable_run402_error,
+)
 from tollkit.secrets import Secret
 from tollkit_api.run402.v1_57.models import ExposeManifest
 
@@ -320,3 +329,58 @@ def test_no_answer(side: Side) -> None:
     play = side.play([httpx.ConnectError("refused")] * 3, max_retries=0)
     error = play.raises(NetworkError, "projects.get_usage", "prj_k")
     assert error.message.startswith("Network error while fetching usage: ")
+
+
+@pytest.mark.parametrize("manifest", [None, "{}", [1], 5])
+def test_a_manifest_that_is_none(side: Side, manifest: Any) -> None:
+    error = side.play().raises(ArgumentError, "projects.apply_expose", "prj_k", manifest)
+    assert (error.argument, error.doing) == ("manifest", "applying expose manifest")
+
+
+@pytest.mark.parametrize("query", [5, ["id"], {"id": None}, {"id": "eq.1", "a": None}])
+def test_a_filter_is_never_silently_off(side: Side, query: Any) -> None:
+    error = side.play().raises(ArgumentError, "projects.rest", "prj_k", "t", query)
+    assert error.argument == "query_params"
+
+
+MADE = {"project_id": "p", "anon_key": "an-anon-key", "service_key": "a-service-key", "schema_slot": 7}
+
+
+def test_keys_are_kept_when_something_else_cannot_be_read(side: Side) -> None:
+    play = side.play([Reply.json(MADE)])
+    error = play.raises(DecodeError, "projects.provision")
+    assert play.credentials.get_project("p") == ProjectKeys("an-anon-key", "a-service-key")
+    assert play.credentials.get_active_project() == "p"
+    assert str(error).startswith("Project p was made and its keys are kept, do not make it again.")
+    assert (error.path, error.status) == ("$.schema_slot", 200)
+    assert json.loads(str.__str__(error.answer)) == MADE
+    assert "a-service-key" not in repr(error) + str(error) + str(vars(error)) + str(error.to_dict())
+    assert not is_retryable_run402_error(error)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {**MADE, "project_id": ""}, {**MADE, "service_key": 5}, {"project_id": "p", "anon_key": "a"}, [MADE]],
+)
+def test_nothing_is_kept_of_what_names_no_project(side: Side, answer: Any) -> None:
+    play = side.play([Reply.json(answer)])
+    play.raises(DecodeError, "projects.provision")
+    assert play.credentials.writes == []
+
+
+def test_a_page_in_the_place_of_an_answer(side: Side) -> None:
+    error = side.play([Reply(200, {"content-type": "text/html"}, b"<p>\xff")]).raises(
+        DecodeError, "projects.provision"
+    )
+    assert str.__str__(error.answer) == "<p>\ufffd"
+
+
+def test_keys_that_are_kept_are_not_said_to_be_lost(side: Side) -> None:
+    class Fixed(RecordingCredentials):
+        def set_active_project(self, project_id: str) -> None:
+            raise OSError("read-only")
+
+    play = side.play([Reply.json({**MADE, "schema_slot": "p1"})], credentials=Fixed())
+    error = play.raises(LocalError, "projects.provision")
+    assert "could not be made the active project: read-only" in error.message
+    assert play.credentials.get_project("p") is not None

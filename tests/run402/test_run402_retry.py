@@ -57,6 +57,10 @@ class Caller:
 Run = Callable[..., Any]
 
 
+async def _waiting(*_told: Any) -> bool:
+    return False
+
+
 @pytest.fixture(params=["blocking", "waiting"])
 def run(request: pytest.FixtureRequest) -> Run:
     return lambda caller, **options: getattr(caller, request.param)(**options)
@@ -168,6 +172,10 @@ def test_who_is_told(run: Run, caplog: pytest.LogCaptureFixture) -> None:
         ({"base_delay": float("nan")}, "base_delay"),
         ({"max_delay": "5"}, "max_delay"),
         ({"max_delay": True}, "max_delay"),
+        ({"base_delay": 10**400}, "base_delay"),
+        ({"base_delay": float("inf")}, "base_delay"),
+        ({"retry_if": _waiting}, "retry_if"),
+        ({"on_retry": _waiting}, "on_retry"),
     ],
 )
 def test_arguments(run: Run, named: dict[str, Any], argument: str) -> None:
@@ -217,3 +225,26 @@ def test_it_waits_by_itself() -> None:
         return caller()
 
     assert asyncio.run(with_retry_async(fn, base_delay=0)) == "done"
+
+
+def test_a_rule_that_would_have_to_be_awaited(run: Run) -> None:
+    """Its coroutine is true, so everything would be called again."""
+    caller = Caller(again())
+    with pytest.raises(LocalError, match="plain function"):
+        run(caller, retry_if=lambda _error: _waiting())
+    assert caller.calls == 1
+
+
+def test_what_a_payment_had_left_for_is_not_called_again_whoever_says_so(run: Run) -> None:
+    failure: Any = again()
+    failure.payment = object()
+    caller = Caller(failure)
+    with pytest.raises(tree.TransportError):
+        run(caller, retry_if=lambda _error: True)
+    assert caller.calls == 1
+
+
+def test_a_wait_without_an_upper_limit(run: Run) -> None:
+    caller = Caller(again(), again())
+    assert run(caller, max_delay=float("inf")) == "done"
+    assert caller.slept == [0.25, 0.5]

@@ -75,6 +75,8 @@ def built(build: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """
     try:
         return build(*args, **kwargs)
+    except ArgumentError:
+        raise
     except (ValueError, TypeError) as problem:
         name, _, told = str(problem).partition(": ")
         if not told or " " in name:  # a message that begins with no name

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import importlib
 import importlib.util
+import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from functools import lru_cache
@@ -105,8 +106,13 @@ class AsyncHttpClient(Protocol):
 def _arguments(connection: Connection) -> dict[str, Any]:
     import httpx
 
-    if connection.http2 and importlib.util.find_spec("h2") is None:
-        raise MissingExtraError("HTTP/2", "http2")
+    if connection.http2:
+        if importlib.util.find_spec("h2") is None:
+            raise MissingExtraError("HTTP/2", "http2")
+        # it logs every header field in clear, keys and signatures among them; who sets its level decides otherwise
+        compression = logging.getLogger("hpack")
+        if compression.level == logging.NOTSET:
+            compression.setLevel(logging.INFO)
     timeout = Timeout()
     return {
         "verify": connection.verify,

@@ -15,7 +15,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tollkit.core import answers, events
 from tollkit.core.flows import Sleep, Wire
@@ -23,7 +23,7 @@ from tollkit.core.settings import merged
 from tollkit.errors import InsecureTransportError, StatusError, TollkitError, TransportError
 
 if TYPE_CHECKING:
-    from tollkit.core.service import Service
+    from tollkit.core.service import Paid, Service
     from tollkit.core.settings import Options
     from tollkit_api.runtime import HttpResponse, Request
 
@@ -98,7 +98,8 @@ def settle(
                 )
         else:
             _answered(request, service, options, attempt, response, started)
-            if response.status_code == 402 and service.pay is not None:
+            paid: Paid | None = None if service.paid is None else service.paid(response)
+            if paid is None and response.status_code == 402 and service.pay is not None:
                 started = time.monotonic()
                 try:
                     paid = yield from service.pay(wire, response, options.on_event)
@@ -108,12 +109,13 @@ def settle(
                 if paid is not None:
                     response = paid.response
                     _answered(request, service, options, attempt, response, started)
-                    if _succeeded(request, response):
-                        return response, None
-                    error = service.read_error(request, response)
-                    error.context = {**service.context(request), "attempts": attempt, **error.context}
-                    paid.concerning(error)
-                    return response, error
+            if paid is not None:
+                if _succeeded(request, response):
+                    return response, None
+                error = service.read_error(request, response)
+                error.context = {**service.context(request), "attempts": attempt, **error.context}
+                paid.concerning(error)
+                return response, error
             status = response.status_code
             if _succeeded(request, response):
                 return response, None
@@ -122,7 +124,8 @@ def settle(
                 attempt -= 1
                 continue
             error = service.read_error(request, response)
-            worth_it = error.retryable = status in _RETRY_STATUSES or status >= 500
+            worth_it = status in _RETRY_STATUSES or status >= 500
+            error.retryable = worth_it = worth_it and not _hopeless(error.body)
             sendable = operation.idempotent
             error.safe_to_retry = sendable or status in (425, 429)
             wait = error.retry_after if isinstance(error, StatusError) else answers.retry_after(response.headers)
@@ -139,6 +142,11 @@ def settle(
                 events.RetryScheduled(service.name, operation.id, operation.method, url, attempt, error, delay),
             )
         yield Sleep(delay)
+
+
+def _hopeless(body: object) -> bool:
+    """Whether a platform says itself that another try would not help."""
+    return isinstance(body, dict) and cast("dict[str, Any]", body).get("retryable") is False
 
 
 def _succeeded(request: Request, response: HttpResponse) -> bool:

@@ -10,6 +10,7 @@ import attrs
 from tollkit.core import answers
 from tollkit.core.credentials import Credentials, NoCredentials
 from tollkit.errors import DecodeError, StatusError, TollkitError
+from tollkit.secrets import Secret
 from tollkit_api import runtime
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Service:
         accept: Raises for a success answer that the platform's documents rule out.
         unreadable: Makes the error for a success answer whose body as a whole is not what it should be.
         pay: Answers a 402; without it, 402 is an error like any other.
+        paid: Knows an answer that the HTTP client has paid for by itself; `None` for any other.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Service:
     accept: Callable[[Request, HttpResponse], None] = _accept
     unreadable: Callable[[Request, HttpResponse], DecodeError] = _unreadable
     pay: Pay | None = None
+    paid: Callable[[HttpResponse], Paid | None] | None = None
 
     def read(self, request: Request, response: HttpResponse, parse: Callable[[HttpResponse], T]) -> T:
         """The parsed result of a success answer.
@@ -109,8 +112,9 @@ class Service:
         else:
             error = DecodeError(f"{problem.path}: expected {problem.expected}, got {problem.got}", hint=hint)
             error.path = problem.path
-        error.context = self.context(request)
+        error.context = {**self.context(request), "http_status": response.status_code}
         error.request_id = answers.request_id(response, None)
+        error.answer = Secret(response.content.decode("utf-8", "replace"))
         return error
 
     def context(self, request: Request) -> dict[str, str]:

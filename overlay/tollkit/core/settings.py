@@ -74,7 +74,12 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+def header_fields(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Header fields of a caller, as they are.
+
+    Raises:
+        ArgumentError: One of them cannot be sent.
+    """
     if not isinstance(headers, Mapping):
         raise ArgumentError("headers", "must map header names to text")
     for name, value in headers.items():
@@ -133,7 +138,7 @@ class Options:
             _whole("max_retries", max_retries)
             changes["max_retries"] = max_retries
         if headers is not None:
-            changes["headers"] = merged(self.headers, _headers(headers))
+            changes["headers"] = merged(self.headers, header_fields(headers))
         if on_event is not None:
             if not callable(on_event):
                 raise ArgumentError("on_event", "must be something to call with an event")

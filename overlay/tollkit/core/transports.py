@@ -5,13 +5,15 @@ What pays is a flow, which is run here around one request. The inner transport s
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Protocol, cast
 
 import httpx
 
 from tollkit.core.drivers import Async, Blocking
-from tollkit.core.flows import Flow, Wire
+from tollkit.core.flows import Effect, Flow, Gather, Offload, Wire
+from tollkit.core.received import Gathering
 from tollkit.core.settings import Options
 from tollkit.errors import TollkitError, TransportError
 from tollkit_api.runtime import HttpResponse
@@ -19,6 +21,8 @@ from tollkit_api.runtime import HttpResponse
 __all__ = ["AsyncPayingTransport", "PayingTransport"]
 
 EXTENSION = "x402"
+_MOST_OF_A_REFUSAL = 1 << 20
+"""Bytes of a 402 that are looked at, as they come and decoded."""
 
 
 class Paid(Protocol):
@@ -39,25 +43,78 @@ class Paid(Protocol):
         ...
 
 
-Pay = Callable[[Wire, HttpResponse], Flow["Paid | None"]]
+Pay = Callable[[Wire, HttpResponse, Callable[[Any], None]], Flow["Paid | None"]]
+"""A flow that pays; it tells the function of the payment before that leaves."""
 
 
 def _exchange(wire: Wire, request: httpx.Request, pay: Pay) -> Flow[httpx.Response]:
-    response: httpx.Response = yield wire
-    # What is marked was paid for: a redirect and another try of the same request have the mark too.
-    if response.status_code != 402 or EXTENSION in request.extensions:
-        return response
-    paid = yield from pay(wire, response)
+    answer: httpx.Response | _Refusal = yield wire
+    if not isinstance(answer, _Refusal):
+        return answer
+    marks = request.extensions
+    if EXTENSION in marks:  # a redirect of a request that was paid for, or another try of it
+        answer.response.extensions[EXTENSION] = marks[EXTENSION]
+        return answer.response
+
+    def leaving(record: Any) -> None:
+        # marked before it leaves: who tries the same request again after a failure must not pay again
+        marks[EXTENSION] = record
+
+    paid = yield from pay(wire, answer, leaving)
     if paid is None:
-        return response
-    answer = cast("httpx.Response", paid.response)
-    request.extensions[EXTENSION] = answer.extensions[EXTENSION] = paid.record
-    if not answer.is_closed:
+        return answer.response
+    bought: Any = paid.response
+    response: httpx.Response = bought.response if isinstance(bought, _Refusal) else bought
+    marks[EXTENSION] = response.extensions[EXTENSION] = paid.record
+    # what was read already can no longer break
+    return response if isinstance(response.stream, httpx.ByteStream | _Kept) else _PaidResponse(response, paid)
+
+
+class _Refusal:
+    """A 402 as those see it who look for what it asks.
+
+    Attributes:
+        response: For whoever called: its bytes are still to be read.
+        status_code: 402.
+        headers: As they came.
+        content: The body, decoded; empty where it is too long or cannot be decoded.
+    """
+
+    def __init__(self, response: httpx.Response, begun: bytes | None) -> None:
+        self.response = response
+        self.status_code = response.status_code
+        self.headers = response.headers
+        self.content = b""
+        if begun is None:  # read and decoded by what is below
+            self.content = response.content
+        elif len(begun) <= _MOST_OF_A_REFUSAL:
+            body = Gathering(response.headers, _MOST_OF_A_REFUSAL)
+            with contextlib.suppress(TollkitError):
+                body.add(begun)
+                self.content = body.whole()
+
+
+class _PaidResponse(httpx.Response):
+    """An answer that was paid for: whatever breaks while it is read is told with the payment."""
+
+    def __init__(self, answer: httpx.Response, paid: Paid) -> None:
         stream: Any = answer.stream
-        answer.stream = (
-            _Stream(stream, paid) if isinstance(stream, httpx.SyncByteStream) else _AsyncStream(stream, paid)
-        )
-    return answer
+        watched = _Stream(stream, paid) if isinstance(stream, httpx.SyncByteStream) else _AsyncStream(stream, paid)
+        super().__init__(answer.status_code, headers=answer.headers, stream=watched, extensions=answer.extensions)
+        self._paid = paid
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        try:
+            yield from super().iter_bytes(chunk_size)
+        except httpx.DecodingError as failure:
+            raise self._paid.broken(failure) from failure
+
+    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        try:
+            async for piece in super().aiter_bytes(chunk_size):
+                yield piece
+        except httpx.DecodingError as failure:
+            raise self._paid.broken(failure) from failure
 
 
 def _wire(request: httpx.Request) -> Wire:
@@ -119,6 +176,38 @@ class _AsyncStream(httpx.AsyncByteStream):
         await self._inner.aclose()
 
 
+class _Kept(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body of which the beginning was read, and what is left of it."""
+
+    def __init__(self, begun: bytes, inner: Any, rest: Any) -> None:
+        self._begun = begun
+        self._inner = inner
+        self._rest = rest
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._begun
+        yield from self._rest
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._begun
+        async for piece in self._rest:
+            yield piece
+
+    def close(self) -> None:
+        self._inner.close()
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def _seen(response: httpx.Response, begun: bytearray, rest: Any) -> _Refusal:
+    kept = _Kept(bytes(begun), response.stream, rest)
+    again = httpx.Response(
+        response.status_code, headers=response.headers, stream=kept, extensions=response.extensions
+    )
+    return _Refusal(again, bytes(begun))
+
+
 class _One(Blocking):
     """Runs the flow of one request; it is its own connections."""
 
@@ -131,14 +220,23 @@ class _One(Blocking):
     def client(self) -> _One:
         return self
 
-    def request(self, _method: str, _url: str, *, headers: Mapping[str, str], **_told: Any) -> httpx.Response:
+    def request(
+        self, _method: str, _url: str, *, headers: Mapping[str, str], **_told: Any
+    ) -> httpx.Response | _Refusal:
         response = self._inner.handle_request(_again(self._request, headers))
-        if response.status_code == 402:
-            try:
-                response.read()
-            finally:
-                response.close()
-        return response
+        stream: Any = response.stream
+        if response.status_code != 402:
+            return response
+        if isinstance(stream, httpx.ByteStream):
+            return _Refusal(response, None)
+        pieces, begun = iter(stream), bytearray()
+        try:
+            while len(begun) <= _MOST_OF_A_REFUSAL and (piece := next(pieces, None)) is not None:
+                begun += piece
+        except BaseException:
+            response.close()
+            raise
+        return _seen(response, begun, pieces)
 
 
 class _AsyncOne(Async):
@@ -153,14 +251,42 @@ class _AsyncOne(Async):
     def client(self) -> _AsyncOne:
         return self
 
-    async def request(self, _method: str, _url: str, *, headers: Mapping[str, str], **_told: Any) -> httpx.Response:
+    async def request(
+        self, _method: str, _url: str, *, headers: Mapping[str, str], **_told: Any
+    ) -> httpx.Response | _Refusal:
         response = await self._inner.handle_async_request(_again(self._request, headers))
-        if response.status_code == 402:
-            try:
-                await response.aread()
-            finally:
-                await response.aclose()
-        return response
+        stream: Any = response.stream
+        if response.status_code != 402:
+            return response
+        if isinstance(stream, httpx.ByteStream):
+            return _Refusal(response, None)
+        pieces, begun = aiter(stream), bytearray()
+        try:
+            while len(begun) <= _MOST_OF_A_REFUSAL and (piece := await anext(pieces, None)) is not None:
+                begun += piece
+        except BaseException:
+            await response.aclose()
+            raise
+        return _seen(response, begun, pieces)
+
+    async def _perform(self, effect: Effect, answers: Any) -> Any:
+        import anyio  # httpx brings it; clients of httpx may run on trio, where asyncio cannot
+
+        match effect:
+            case Offload():
+                return await anyio.to_thread.run_sync(effect.call)
+            case Gather():
+                results: dict[int, Any] = {}
+
+                async def one(place: int, flow: Flow[Any]) -> None:
+                    results[place] = await self._drive(flow, answers)
+
+                async with anyio.create_task_group() as group:
+                    for place, flow in enumerate(effect.flows):
+                        group.start_soon(one, place, flow)
+                return [results[place] for place in range(len(results))]
+            case _:
+                return await super()._perform(effect, answers)
 
 
 class PayingTransport(httpx.BaseTransport):

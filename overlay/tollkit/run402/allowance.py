@@ -57,19 +57,22 @@ class AllowanceFile:
 
         Raises:
             ConfigurationError: The file is JSON, and no wallet: the field is named.
+            LocalError: The file is there and may not be read, or cannot be now.
         """
-        with changing(self.path):
+        with changing(self.path, "read"):
             return self._read()
 
     def _read(self) -> AllowanceData | None:
         self._migrate()
-        try:
-            content = self._file.read()
-            found = None if content is None else decode(content)
-        except (OSError, ValueError) as problem:
-            _log.warning("%s cannot be read (%s); taken as no wallet", self.path, type(problem).__name__)
+        content = self._file.read()
+        if content is None:
             return None
-        return None if content is None else AllowanceData.from_dict(_checked(self.path, found))
+        try:
+            found = decode(content)
+        except ValueError as problem:
+            _log.warning("%s is no JSON (%s); taken as no wallet", self.path, type(problem).__name__)
+            return None
+        return AllowanceData.from_dict(_checked(self.path, found))
 
     def save(self, allowance: AllowanceData) -> None:
         """Keep the wallet; what the file holds of it besides stays.
@@ -89,18 +92,19 @@ class AllowanceFile:
             self._migrate()
             held = self._held()
             address = str(held.get("address", ""))
-            if address and address.lower() != allowance.address.lower():
+            same = [str(held.get(name, "")).lower() == record[name].lower() for name in ("address", "privateKey")]
+            if address and not all(same):
                 raise raised(another_wallet(address, str(self.path)))
             self._file.write(dumped({**held, **record}))
 
     def _held(self) -> dict[str, Any]:
-        """What is in the file; what cannot be read is kept under another name."""
+        """What is in the file; what is no wallet is kept under another name."""
+        content = self._file.read()
+        if content is None:
+            return {}
         try:
-            content = self._file.read()
-            if content is None:
-                return {}
             return _checked(self.path, decode(content))
-        except (OSError, ValueError, ConfigurationError):
+        except (ValueError, ConfigurationError):
             _log.warning("%s was no wallet; kept as %s", self.path, self._file.set_aside().name)
             return {}
 
@@ -110,6 +114,7 @@ class AllowanceFile:
         # a link fails where a rename would put this wallet in the place of one that was made just now
         with contextlib.suppress(OSError):
             os.link(self._legacy, self.path)
+            self.path.chmod(0o600)
             self._legacy.unlink()
 
     def __repr__(self) -> str:

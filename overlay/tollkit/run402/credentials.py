@@ -32,6 +32,7 @@ __all__ = [
     "ProjectKeys",
     "ask",
     "can",
+    "is_ci_session_credentials",
     "new_allowance",
     "wallet_of",
 ]
@@ -218,6 +219,11 @@ def can(provider: object, method: str) -> bool:
     return callable(getattr(provider, method, None))
 
 
+def is_ci_session_credentials(credentials: object) -> bool:
+    """Whether these credentials are a CI session, of this copy of the package or another."""
+    return getattr(credentials, "ci_session", None) is True
+
+
 def ask(provider: object, method: str, *arguments: Any) -> Flow[Any]:
     """Call a provider's method, wherever it has to run; `None` when it has no such method.
 
@@ -322,6 +328,8 @@ class MemoryCredentials:
             self._siwx = self._siwx_of(wallet_of(allowance))
         if signer is not None:
             self._siwx = self._siwx_of(signer)
+        self.signer: Signer | None = signer
+        """Who signs and pays, when it is not the wallet."""
 
     def _siwx_of(self, signer: Signer) -> SiwxSigner:
         return SiwxSigner(signer, self._api_base, reuse=self._reuse)

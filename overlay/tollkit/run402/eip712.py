@@ -16,8 +16,9 @@ TypedData: TypeAlias = Mapping[str, Any]
 """What `eth_signTypedData_v4` takes: `types` (with `EIP712Domain`), `primaryType`, `domain`, `message`."""
 
 _ARRAY = re.compile(r"(.+)\[(\d*)\]")
-_WHOLE = re.compile(r"(u?)int(\d*)")
-_FIXED = re.compile(r"bytes(\d+)")
+_WHOLE = re.compile(r"(u?)int([0-9]*)")
+_FIXED = re.compile(r"bytes([1-9]|[12][0-9]|3[0-2])")
+_WIDTHS = range(8, 257, 8)
 _Types: TypeAlias = Mapping[str, Sequence[Mapping[str, str]]]
 
 
@@ -70,7 +71,9 @@ def _word(types: _Types, kind: str, value: Any) -> bytes:
     if kind in types:
         return _struct(types, kind, value)
     if kind == "string":
-        return keccak256(str(value).encode())
+        if not isinstance(value, str):
+            raise TypeError(f"{value!r} is no text")
+        return keccak256(value.encode())
     if kind == "bytes":
         return keccak256(_bytes(value))
     if kind == "bool":
@@ -84,7 +87,7 @@ def _word(types: _Types, kind: str, value: Any) -> bytes:
         if len(found) != int(fixed[1]):
             raise ValueError(f"{kind} has {len(found)} bytes")
         return found.ljust(32, b"\0")
-    if whole := _WHOLE.fullmatch(kind):
+    if (whole := _WHOLE.fullmatch(kind)) and int(whole[2] or 256) in _WIDTHS:
         return _integer(kind, value, int(whole[2] or 256), signed=not whole[1])
     raise ValueError(f"unknown type {kind}")
 

@@ -65,6 +65,17 @@ class Run402Error(TollkitError):
     """An error of Run402. `except Run402Error` catches all that its clients and helpers raise.
 
     Besides what all errors of tollkit have, it reads the platform's error envelope from `body`.
+
+    Args:
+        message: What happened.
+        code: The platform's code; that of `body` when left out, else the one of the class.
+        status: HTTP status of the answer.
+        body: The parsed body of the answer.
+        hint: What to do about it.
+        context: Where it happened.
+        request_id: The platform's id of the request.
+        retryable: Whether the same call may succeed later; as `body` says when left out, else as the class does.
+        safe_to_retry: Whether sending it again cannot do anything twice; as `body` says when left out, else no.
     """
 
     name: ClassVar[str] = "Run402Error"
@@ -75,6 +86,32 @@ class Run402Error(TollkitError):
     """What the platform's word in the body decides."""
     payment: PaymentRecord | None = None
     """The payment that had left before it; `None` when none had. Such a call is not to be sent again unseen."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        body: Any = None,
+        hint: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        request_id: str | None = None,
+        retryable: bool | None = None,
+        safe_to_retry: bool | None = None,
+    ) -> None:
+        said: Mapping[str, Any] = body if is_object(body) else {}
+        super().__init__(
+            message,
+            code=_text(said.get("code")) if code is None else code,
+            status=status,
+            body=body,
+            hint=hint,
+            context=context,
+            request_id=request_id,
+            retryable=_flag(said.get("retryable")) if retryable is None else retryable,
+            safe_to_retry=bool(_flag(said.get("safe_to_retry"))) if safe_to_retry is None else safe_to_retry,
+        )
 
     def __init_subclass__(cls, **told: Any) -> None:
         super().__init_subclass__(**told)
@@ -141,14 +178,17 @@ class Run402Error(TollkitError):
                 self.context.setdefault(name, known)
 
     def to_dict(self) -> dict[str, Any]:
-        """The error in the platform's canonical form and order; what is not known is left out."""
+        """The error in the platform's canonical form and order; what is not known is left out.
+
+        `retryable` and `safeToRetry` are the platform's word here, as every reader of this form expects; the
+        attributes are tollkit's judgement, which knows more: whether the operation is idempotent, what was sent.
+        """
         envelope = self.envelope
-        safe = envelope.get("safe_to_retry")
         optional = {
             "code": self.code,
             "category": self.category,
-            "retryable": self.retryable,
-            "safeToRetry": safe if isinstance(safe, bool) else (self.safe_to_retry or None),
+            "retryable": self._told_retryable(),
+            "safeToRetry": _flag(envelope.get("safe_to_retry")) if self.payment is None else False,
             "mutationState": self.mutation_state,
             "traceId": self.trace_id,
             "context": self.doing,
@@ -160,6 +200,13 @@ class Run402Error(TollkitError):
         if self.next_actions is not None:
             told["nextActions"] = self.next_actions
         return {**told, "body": self.body}
+
+    def _told_retryable(self) -> bool:
+        said = _flag(self.envelope.get("retryable"))
+        if self.payment is not None or said is None:
+            # of an answer the platform's client has the default of its class, whatever the status
+            return self.retryable and not isinstance(self, errors.StatusError)
+        return said and "retryable" in self._read_from_body
 
 
 class PaymentRequired(Run402Error, errors.PaymentRequiredError):
@@ -185,10 +232,13 @@ class PaymentNotMadeError(PaymentRequired):
 
     name: ClassVar[str] = "PaymentNotMadeError"
     default_status: ClassVar[int | None] = 402
+    _read_from_body: ClassVar[tuple[str, ...]] = ()  # the gateway's word is about a call that pays
 
     def __init__(
         self, message: str, *, setting: str = "unusable", offers: tuple[Requirement, ...] = (), **told: Any
     ) -> None:
+        told.setdefault("retryable", False)
+        told.setdefault("safe_to_retry", False)
         super().__init__(message, **told)
         self.setting = setting
         self.offers = offers
@@ -270,6 +320,8 @@ class ProjectNotFound(Run402Error, errors.LocalError):
     Args:
         project_id: The project.
         doing: What was being done: `running SQL`.
+        status: HTTP status, where somebody's credentials asked a server.
+        body: What that server answered.
     """
 
     kind: ClassVar[str] = "project_not_found"
@@ -277,8 +329,11 @@ class ProjectNotFound(Run402Error, errors.LocalError):
     default_code: ClassVar[str | None] = "PROJECT_NOT_FOUND"
     default_category: ClassVar[str | None] = "not_found"
 
-    def __init__(self, project_id: str, doing: str | None = None) -> None:
-        super().__init__(f"Project {project_id} not found", context={"doing": doing} if doing else None)
+    def __init__(
+        self, project_id: str, doing: str | None = None, *, status: int | None = None, body: Any = None
+    ) -> None:
+        told = f"Project {project_id} not found"
+        super().__init__(told, status=status, body=body, context={"doing": doing} if doing else None)
         self.project_id = project_id
 
 
@@ -307,6 +362,8 @@ def raised(error: E, doing: str | None = None) -> E:
             error.code = told.default_code or error.code
         if isinstance(error, errors.LocalError):
             error.status = None  # no server said anything
+        elif isinstance(error, errors.DecodeError):
+            error.status = error.context.get("http_status")  # the true one, which is no failure of the server's
         brand(error, told)
     of_platform = cast("Run402Error", error)
     if of_platform.payment is not None:
@@ -386,6 +443,8 @@ def is_retryable_run402_error(error: object) -> bool:
     """
     if not is_run402_error(error) or getattr(error, "payment", None) is not None:
         return False
+    if isinstance(error, PaymentNotMadeError | errors.InsecureTransportError):  # decided here, and again next time
+        return False
     # not the attribute `safe_to_retry`: that sending it again does no harm does not say that it would help
     said: object = getattr(error, "envelope", None)
     if getattr(error, "retryable", None) is True or (is_object(said) and said.get("safe_to_retry") is True):
@@ -398,3 +457,7 @@ def is_retryable_run402_error(error: object) -> bool:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None

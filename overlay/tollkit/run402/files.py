@@ -46,8 +46,12 @@ def dumped(value: Mapping[str, Any]) -> bytes:
 
 
 @contextlib.contextmanager
-def changing(path: Path) -> Generator[None]:
+def changing(path: Path, how: str = "changed") -> Generator[None]:
     """What goes wrong in the block comes out as an error of the family, with no key in the frames within it.
+
+    Args:
+        path: The file.
+        how: What is being done with it, for the error: `read`.
 
     Raises:
         LocalError: The system refuses; its error is the cause.
@@ -57,7 +61,7 @@ def changing(path: Path) -> Generator[None]:
         yield
     except OSError as problem:
         forget_locals(problem, handled)
-        raise raised(LocalError(f"{path} cannot be changed: {problem.strerror or problem}")) from problem
+        raise raised(LocalError(f"{path} cannot be {how}: {problem.strerror or problem}")) from problem
     except BaseException as problem:
         forget_locals(problem, handled)
         raise

@@ -7,8 +7,9 @@ wallet's signature or a service key never goes to an operation that does not ask
 from __future__ import annotations
 
 import functools
+from codecs import BOM_UTF8
 from collections.abc import Callable, Container, Generator, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -17,8 +18,8 @@ from tollkit.core.flows import Download, Flow, Flows, Send, Wire, send
 from tollkit.core.service import Paid, Service
 from tollkit.errors import InsecureTransportError, StatusError, TollkitError, TransportError
 from tollkit.oidc.json_values import is_object
-from tollkit.run402.credentials import ProjectKeys, ask
-from tollkit.run402.errors import ProjectNotFound, raised
+from tollkit.run402.credentials import ProjectKeys, ask, can, is_ci_session_credentials
+from tollkit.run402.errors import LocalError, ProjectNotFound, raised
 from tollkit.secrets import Secret
 from tollkit_api.runtime import UnexpectedStatus
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Kernel", "Payments"]
 
 T = TypeVar("T")
+_NOTHING: Mapping[str, Any] = {}
 Payments: TypeAlias = "X402Payer | SpendingPolicy | bool"
 
 
@@ -160,14 +162,16 @@ class Kernel(Flows):
             access_token: The end user's token.
             paid: Gets the answer that was paid for.
         """
-        held = _Held(self.provider, request, keys, access_token)
+        held = _Held(self.provider, request, keys, access_token, doing)
+        kept = [] if paid is None else paid
         return Service(
             name="run402",
             base_url=self.api_base,
             allow_http=self._allow_http,
             credentials=held,
             read_error=lambda asked, answer: _refused(asked, answer, doing, held.secrets()),
-            pay=functools.partial(self._pay, [] if paid is None else paid) if self._payments else None,
+            pay=functools.partial(self._pay, kept) if self._payments else None,
+            paid=functools.partial(_paid_below, kept),
         )
 
     def _pay(
@@ -181,15 +185,29 @@ class Kernel(Flows):
         from tollkit.run402.payments.payer import X402Payer
 
         payer = self._payments
-        if not isinstance(payer, X402Payer):
+        if not can(payer, "answer"):  # not by its class: it may be of another copy of the package
+            policy = None if isinstance(payer, bool) else cast("SpendingPolicy | None", payer)
             # two of them, made at the same time, write into the same journal
-            payer = self._payments = X402Payer(policy=None if isinstance(payer, bool) else payer)
-        paid = yield from payer.answer(
+            payer = self._payments = X402Payer(policy=policy)
+        paid = yield from cast("X402Payer", payer).answer(
             wire, response, credentials=self.provider, insecure=self._allow_http, watch=watch
         )
         if paid is not None:
             kept.append(paid)
         return paid
+
+
+def _paid_below(kept: list[Paid], response: HttpResponse) -> Paid | None:
+    """The answer, when a transport of the HTTP client has paid for it (`X402Payer.transport`)."""
+    extensions: Mapping[str, Any] = getattr(response, "extensions", _NOTHING)
+    record = extensions.get("x402")
+    if record is None:
+        return None
+    from tollkit.run402.payments.payer import Paid as PaidAnswer
+
+    paid: Paid = PaidAnswer(response, record)
+    kept.append(paid)
+    return paid
 
 
 def _no_answer(error: TransportError, doing: str) -> None:
@@ -230,7 +248,7 @@ def _refused(request: Request, response: HttpResponse, doing: str, sent: list[Se
     if "application/json" in answers.content_type(response):
         body: Any = answers.json_body(response)
     else:  # the platform's client takes anything else as text, problem+json too
-        body = response.content.decode("utf-8", "replace")
+        body = response.content.removeprefix(BOM_UTF8).decode("utf-8", "replace")
     body = answers.without(sent, body)
     envelope: Mapping[str, Any] = body if is_object(body) else {}
     told = next((text for name in ("message", "error") if isinstance(text := envelope.get(name), str) and text), None)
@@ -254,6 +272,7 @@ class _Held:
     request: Request
     keys: ProjectKeys | None
     access_token: str | None
+    doing: str
     _sent: dict[str, str] = attrs.field(factory=dict[str, str], init=False, repr=False)
 
     def secrets(self) -> list[Secret]:
@@ -278,6 +297,9 @@ class _Held:
                 self._sent = headers
                 return headers
             best = headers if best is None else best
+        if not best and is_ci_session_credentials(self.provider) and operation.security:
+            told = "The session of a CI workflow cannot do this; it deploys, and reads deploys"
+            raise raised(LocalError(told, hint="Use the credentials of a wallet"), self.doing)
         self._sent = best or {}
         return self._sent
 
@@ -294,12 +316,11 @@ class _Held:
                 return _bearer(keys.anon_key)
             case "userToken" if self.access_token:
                 return _bearer(self.access_token)
-            case "wallet" | "ciSession":
+            case "wallet" | "ciSession" if is_ci_session_credentials(self.provider) == (scheme == "ciSession"):
                 given: Mapping[str, str] | None = yield from ask(
                     self.provider, "get_auth", self.request.url_with_query
                 )
-                wanted = "authorization" if scheme == "ciSession" else "sign-in-with-x"
-                return {name: Secret(value) for name, value in (given or {}).items() if name.lower() == wanted}
+                return {name: Secret(value) for name, value in (given or {}).items()}
             case _:
                 return {}
 

@@ -47,7 +47,11 @@ class KeystoreFile:
         self._file = SharedFile(path, "projects", platform_lock=True)
 
     def load(self) -> Keystore:
-        """What it holds. A file that is missing or cannot be read holds nothing, and the second is logged."""
+        """What it holds. A file that is missing or no keystore holds nothing, and the second is logged.
+
+        Raises:
+            LocalError: The file is there and may not be read, or cannot be now.
+        """
         document, _ = self._document()
         return Keystore(
             projects={name: ProjectKeys.from_dict(record) for name, record in document["projects"].items()},
@@ -156,12 +160,13 @@ class KeystoreFile:
 
     def _document(self) -> tuple[_Document, bool]:
         """The content, in the order in which the platform writes it, and whether there is more than could be read."""
-        try:
+        with changing(self.path, "read"):
             content = self._file.read()
-            if content is None:
-                return {"projects": {}}, False
+        if content is None:
+            return {"projects": {}}, False
+        try:
             return _read(decode(content))
-        except (OSError, ValueError) as problem:
+        except ValueError as problem:
             _log.warning("%s cannot be read (%s); taken as empty", self.path, type(problem).__name__)
             return {"projects": {}}, True
 
@@ -175,7 +180,7 @@ def _read(value: object) -> tuple[_Document, bool]:
     if not is_object(value):
         raise ValueError("no JSON object")
     told = value.get("projects")
-    if not told:
+    if not told and not is_object(told):
         return {"projects": {}}, bool(value.keys() - {"projects", "active_project_id", "previous_active_project_id"})
     if not is_object(told):
         raise ValueError("projects is no JSON object")

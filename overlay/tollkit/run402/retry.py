@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar, cast
@@ -123,8 +125,14 @@ async def with_retry_async(
 
 
 def _seconds(_plan: object, field: attrs.Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+    longest = math.inf if field.name == "max_delay" else sys.float_info.max
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= longest:
         raise raised(ArgumentError(field.name, "must be a number of seconds, 0 or more"))
+
+
+def _plain(_plan: object, field: attrs.Attribute[Any], value: object) -> None:
+    if inspect.iscoroutinefunction(value):
+        raise raised(ArgumentError(field.name, "must be a plain function: nobody awaits what it returns"))
 
 
 def _attempts(_plan: object, field: attrs.Attribute[int], value: object) -> None:
@@ -139,8 +147,8 @@ class _Plan:
     attempts: int = attrs.field(validator=_attempts)
     base_delay: float = attrs.field(validator=_seconds)
     max_delay: float = attrs.field(validator=_seconds)
-    retry_if: RetryIf
-    on_retry: OnRetry | None
+    retry_if: RetryIf = attrs.field(validator=_plain)
+    on_retry: OnRetry | None = attrs.field(validator=_plain)
 
     def delay(self, error: Exception, attempt: int) -> float | None:
         """Seconds to wait before the next attempt; `None` when there is none."""
@@ -149,8 +157,14 @@ class _Plan:
         return min(self.max_delay, self.base_delay * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS))
 
     def _worth_it(self, error: Exception, attempt: int) -> bool:
-        retry_if = cast("Callable[..., bool]", self.retry_if)
-        return retry_if(error, attempt) if _needs_two(retry_if) else retry_if(error)
+        if getattr(error, "payment", None) is not None:
+            return False  # whatever `retry_if` says: it would be paid for twice
+        retry_if = cast("Callable[..., Any]", self.retry_if)
+        answer = retry_if(error, attempt) if _needs_two(retry_if) else retry_if(error)
+        if inspect.iscoroutine(answer):
+            answer.close()
+            raise raised(ArgumentError("retry_if", "must be a plain function: nobody awaits what it returns"))
+        return bool(answer)
 
     def tell(self, error: Exception, attempt: int, delay: float) -> None:
         """Tell the caller; that must not change what happens."""

@@ -6,6 +6,7 @@ one is made.
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from importlib import import_module
@@ -18,7 +19,15 @@ from tollkit.run402.eip712 import TypedData, typed_data_digest
 from tollkit.run402.errors import raised
 from tollkit.secrets import Secret
 
-__all__ = ["AccountSigner", "PrivateKeySigner", "Signer", "join_signature", "message_digest", "new_private_key"]
+__all__ = [
+    "AccountSigner",
+    "PrivateKeySigner",
+    "Signer",
+    "join_signature",
+    "message_digest",
+    "new_private_key",
+    "signature_text",
+]
 
 _PRIVATE_KEY = re.compile(r"0x[0-9a-fA-F]{64}")
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -66,6 +75,8 @@ def join_signature(digest: bytes, r: int, s: int, address: str) -> bytes:
     """
     coincurve = _coincurve()
     wanted = checksum_address(address)
+    if not (0 < r < _ORDER and 0 < s < _ORDER):
+        raise raised(ArgumentError("signature", "must have r and s between 0 and the order of secp256k1"))
     pair = r.to_bytes(32, "big") + min(s, _ORDER - s).to_bytes(32, "big")
     for recovery in (0, 1):
         try:
@@ -75,6 +86,25 @@ def join_signature(digest: bytes, r: int, s: int, address: str) -> bytes:
         if _address(key.format(compressed=False)) == wanted:
             return pair + bytes([27 + recovery])
     raise raised(ArgumentError("signature", f"was not made by {wanted}"))
+
+
+def signature_text(signature: object) -> str:
+    """A signature as it is sent: `0x` and 130 hex digits.
+
+    Args:
+        signature: What a `Signer` returned.
+
+    Raises:
+        ArgumentError: It is no signature of 65 bytes that ends in 27 or 28.
+    """
+    if not (isinstance(signature, bytes) and len(signature) == 65 and signature[64] in (27, 28)):
+        told = f"{len(signature)} bytes" if isinstance(signature, bytes) else type(signature).__name__
+        if inspect.iscoroutine(signature):
+            signature.close()
+        raise raised(
+            ArgumentError("signer", f"must sign with 65 bytes of which the last is 27 or 28; it returned {told}")
+        )
+    return "0x" + signature.hex()
 
 
 def new_private_key() -> Secret:
@@ -138,7 +168,8 @@ class PrivateKeySigner:
         raise TypeError("a private key does not leave the memory of its process")
 
     def __repr__(self) -> str:
-        return f"PrivateKeySigner({self.address})"
+        # shown in a traceback of the constructor, it has no address yet
+        return f"PrivateKeySigner({getattr(self, 'address', '...')})"
 
 
 class AccountSigner:

@@ -22,7 +22,7 @@ from tollkit.core.weburl import parse_http_url
 from tollkit.errors import ArgumentError
 from tollkit.run402.address import checked_address
 from tollkit.run402.errors import raised
-from tollkit.run402.signer import Signer
+from tollkit.run402.signer import Signer, signature_text
 from tollkit.secrets import Secret
 
 __all__ = [
@@ -77,6 +77,10 @@ class SiwxMessage:
     version: str = "1"
 
     def __attrs_post_init__(self) -> None:
+        if isinstance(self.chain_id, bool) or not isinstance(self.chain_id, str | int):
+            raise raised(ArgumentError("chain_id", "must be CAIP-2 text such as eip155:84532, or a number"))
+        if not isinstance(self.statement, str):
+            raise raised(ArgumentError("statement", "must be text"))
         told = {name: str(getattr(self, name)) for name in _ONE_LINE}
         # the statement may have several lines: it is in the middle of the text, and what follows it is known
         told["statement"] = self.statement.replace("\r", "").replace("\n", "")
@@ -149,7 +153,7 @@ def siwx_text(message: SiwxMessage, address: str) -> str:
         f"Nonce: {message.nonce}",
         f"Issued At: {message.issued_at}",
     ]
-    if message.expiration_time is not None:
+    if message.expiration_time:
         lines.append(f"Expiration Time: {message.expiration_time}")
     if message.resources:
         lines += ["Resources:", *(f"- {uri}" for uri in message.resources)]
@@ -183,7 +187,7 @@ def siwx_header_value(message: SiwxMessage, signer: Signer) -> Secret:
     }
     if message.expiration_time is not None:
         payload["expirationTime"] = message.expiration_time
-    payload["signature"] = "0x" + signature.hex()
+    payload["signature"] = signature_text(signature)
     if message.resources is not None:
         payload["resources"] = list(message.resources)
     text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))

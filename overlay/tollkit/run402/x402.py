@@ -19,7 +19,7 @@ from tollkit.oidc.json_values import decode, is_list, is_object
 from tollkit.run402.address import is_address
 from tollkit.run402.eip3009 import TransferAuthorization, transfer_typed_data
 from tollkit.run402.errors import raised
-from tollkit.run402.signer import Signer
+from tollkit.run402.signer import Signer, signature_text
 from tollkit.secrets import Secret
 
 __all__ = [
@@ -51,6 +51,7 @@ EARLY = 600
 _V1_NETWORKS = {"base": BASE, "base-sepolia": BASE_SEPOLIA}
 _CAIP_2 = re.compile(r"eip155:([1-9][0-9]{0,18})")
 _AMOUNT = re.compile(r"[0-9]{1,78}")
+_UINT256 = 2**256 - 1
 
 
 @attrs.frozen(kw_only=True)
@@ -222,7 +223,7 @@ def payment_payload(
             chain_id=chain_id_of(requirement.network),
         )
     )
-    signed = {"authorization": authorization.to_dict(), "signature": "0x" + signature.hex()}
+    signed = {"authorization": authorization.to_dict(), "signature": Secret(signature_text(signature))}
     if challenge.x402_version == 1:
         return {
             "x402Version": 1,
@@ -282,7 +283,7 @@ def chain_id_of(network: str) -> int:
     Raises:
         ArgumentError: It is no network of the Ethereum kind.
     """
-    found = _CAIP_2.fullmatch(_V1_NETWORKS.get(network, network))
+    found = _CAIP_2.fullmatch(_V1_NETWORKS.get(network, network)) if isinstance(network, str) else None
     if found is None:
         raise raised(ArgumentError("network", f"must be CAIP-2 such as {BASE}, not {network!r}"))
     return int(found[1])
@@ -298,7 +299,7 @@ def _requirement(offer: object, version: int) -> Requirement | None:
     scheme, network, asset, pay_to = (wire.get(name) for name in ("scheme", "network", "asset", "payTo"))
     if not (isinstance(scheme, str) and isinstance(network, str) and is_address(asset) and is_address(pay_to)):
         return None
-    if not isinstance(amount, str) or _AMOUNT.fullmatch(amount) is None:
+    if not isinstance(amount, str) or _AMOUNT.fullmatch(amount) is None or int(amount) > _UINT256:
         return None
     if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds <= 0:
         return None

@@ -81,17 +81,11 @@ def test_the_limit_counts_what_left_within_a_day(journal: Journal) -> None:
     assert len([*journal.payments()]) == 4
 
 
-@pytest.mark.parametrize("state", ["left", "settled", "uncertain"])
+@pytest.mark.parametrize("state", ["left", "settled", "uncertain", "refused"])
 def test_what_may_have_been_carried_out_counts(journal: Journal, state: Any) -> None:
     journal.begin(record(), at_most=None)
     journal.end(record(state=state))
     assert spent(journal, now=NOW + 1_000) == 100
-
-
-def test_what_was_refused_counts_until_its_time_is_over(journal: Journal) -> None:
-    journal.begin(record(), at_most=None)
-    journal.end(record(state="refused", reason="no"))
-    assert (spent(journal, now=NOW + 299), spent(journal, now=NOW + 300)) == (100, 0)
 
 
 def test_a_nonce_is_paid_once(tmp_path: Path) -> None:
@@ -179,3 +173,12 @@ os._exit(9)
     assert subprocess.run([sys.executable, "-c", program]).returncode == 9
     (kept,) = SqliteJournal(path).payments()
     assert (kept.state, kept.amount, kept.url) == ("left", 100_000, "https://x.test/a")
+
+
+def test_a_folder_that_is_left_does_not_begin_another_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    journal = SqliteJournal("payments.sqlite3")
+    journal.begin(record(), at_most=100)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert journal.begin(record(1), at_most=100) == 100

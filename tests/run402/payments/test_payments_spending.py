@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
@@ -16,13 +16,25 @@ from tollkit.run402.x402 import BASE, BASE_SEPOLIA, USDC
 
 @pytest.mark.parametrize(
     ("dollars", "units"),
-    [("0.10", 100_000), (5, 5_000_000), (Decimal("1e-6"), 1), ("0", 0), ("123456789.123456", 123_456_789_123_456)],
+    [
+        ("0.10", 100_000),
+        (5, 5_000_000),
+        (Decimal("1e-6"), 1),
+        (Decimal("1e2"), 100_000_000),
+        ("0", 0),
+        ("1.5000000000", 1_500_000),
+        ("123456789.123456", 123_456_789_123_456),
+    ],
 )
 def test_dollars(dollars: Any, units: int) -> None:
     assert usdc(dollars) == units
+    with localcontext(prec=3):  # of a program that rounds
+        assert usdc(dollars) == units
 
 
-@pytest.mark.parametrize("wrong", [0.1, True, "x", "", "-1", "0.0000001", "NaN", "Infinity", None])
+@pytest.mark.parametrize(
+    "wrong", [0.1, True, "x", "", "-1", "0.0000001", "NaN", "Infinity", None, "1_000", " 1", "٣", "1e2"]
+)
 def test_what_are_no_dollars(wrong: Any) -> None:
     with pytest.raises(ArgumentError, match="dollars"):
         usdc(wrong)
@@ -49,6 +61,7 @@ def test_amounts_are_told_exactly() -> None:
         ({"recipients": ADDRESS}, "recipients"),
         ({"networks": ["bitcoin"]}, "network"),
         ({"networks": BASE}, "networks"),
+        ({"networks": [5]}, "network"),
         ({"longest": 0}, "longest"),
         ({"ask": True}, "ask"),
         ({"assets": [USDC[BASE]]}, "assets"),
@@ -86,3 +99,8 @@ def test_the_front_has_what_it_says() -> None:
         assert getattr(front, name) is not None
     with pytest.raises(AttributeError):
         _ = front.nothing
+
+
+def test_networks_have_short_names() -> None:
+    assert SpendingPolicy(networks=["base", BASE_SEPOLIA]).networks == {BASE, BASE_SEPOLIA}
+    assert Asset(network="base-sepolia", address=USDC[BASE_SEPOLIA]) == usdc_assets()[1]

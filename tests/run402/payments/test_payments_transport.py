@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+import trio
 
 from support.run402_wallet import ADDRESS
 from support.scripted_http import Reply
-from support.server import Answer, Half, Reset, Server, closed_port
-from support.x402_till import SET, TRANSACTION, Till, challenge, coded, payer, settled, wallet
-from tollkit.run402.errors import PaymentNotMadeError, PaymentUncertainError
+from support.server import Answer, Half, Reset, Seen, Server, closed_port
+from support.x402_till import SET, TRANSACTION, Till, challenge, coded, offer, on_base, payer, settled, wallet
+from tollkit.run402 import AsyncRun402, Run402
+from tollkit.run402.errors import (
+    PaymentNotMadeError,
+    PaymentUncertainError,
+    Run402Error,
+    is_retryable_run402_error,
+)
 from tollkit.run402.payments import MemoryJournal, SpendingPolicy, X402Payer
+from tollkit.run402.x402 import BASE, BASE_SEPOLIA
 from tollkit_api.run402.v1_57.api.tier import tier_set
 from tollkit_api.runtime.client import Client
 
@@ -25,8 +37,9 @@ class BlockingHttp:
     name = "blocking"
 
     def __init__(self, paying: X402Payer, **settings: Any) -> None:
-        transport = paying.transport(allow_insecure_http=settings.pop("insecure", True))
+        transport = paying.transport(settings.pop("inner", None), allow_insecure_http=settings.pop("insecure", True))
         self.client = httpx.Client(transport=transport, **settings)
+        self.request_: httpx.Request | None = None
 
     def request(self, method: str, url: str, **told: Any) -> httpx.Response:
         return self.client.request(method, url, **told)
@@ -38,6 +51,14 @@ class BlockingHttp:
     def sent(self, url: str, times: int) -> list[httpx.Response]:
         request = self.client.build_request("POST", url)
         return [self.client.send(request) for _ in range(times)]
+
+    def again(self, url: str) -> httpx.Response:
+        self.request_ = self.request_ or self.client.build_request("POST", url)
+        return self.client.send(self.request_)
+
+    def raw(self, url: str) -> bytes:
+        with self.client.stream("POST", url) as response:
+            return b"".join(response.iter_raw())
 
     def body(self, pieces: list[bytes]) -> Iterator[bytes]:
         yield from pieces
@@ -52,8 +73,10 @@ class AsyncHttp:
     name = "async"
 
     def __init__(self, paying: X402Payer, **settings: Any) -> None:
-        transport = paying.async_transport(allow_insecure_http=settings.pop("insecure", True))
+        inner = settings.pop("inner", None)
+        transport = paying.async_transport(inner, allow_insecure_http=settings.pop("insecure", True))
         self.client = httpx.AsyncClient(transport=transport, **settings)
+        self.request_: httpx.Request | None = None
         self.runner = asyncio.Runner()
 
     def request(self, method: str, url: str, **told: Any) -> httpx.Response:
@@ -70,6 +93,17 @@ class AsyncHttp:
         async def go() -> list[httpx.Response]:
             request = self.client.build_request("POST", url)
             return [await self.client.send(request) for _ in range(times)]
+
+        return self.runner.run(go())
+
+    def again(self, url: str) -> httpx.Response:
+        self.request_ = self.request_ or self.client.build_request("POST", url)
+        return self.runner.run(self.client.send(self.request_))
+
+    def raw(self, url: str) -> bytes:
+        async def go() -> bytes:
+            async with self.client.stream("POST", url) as response:
+                return b"".join([piece async for piece in response.aiter_raw()])
 
         return self.runner.run(go())
 
@@ -243,6 +277,118 @@ def test_the_same_request_is_paid_for_once(http: Any) -> None:
     with Server(default=till.step) as server:
         assert [one.status_code for one in http(payer()).sent(server.url, 2)] == [200, 402]
     assert len(till.payments) == 1
+
+
+@pytest.mark.parametrize("broken", [Reset(), Half()])
+def test_the_same_request_is_not_paid_again_after_a_failure(http: Any, broken: Any) -> None:
+    till = Till(then=[broken, settled()])
+    paying = payer()
+    with Server(default=till.step) as server:
+        client = http(paying)
+        with pytest.raises(PaymentUncertainError) as caught:
+            client.again(server.url)
+        answer = client.again(server.url)
+    assert (answer.status_code, len(till.payments)) == (402, 1)
+    assert answer.extensions["x402"].nonce == caught.value.payment.nonce
+
+
+def test_what_is_no_coding_after_the_payment_is_told_with_it(http: Any) -> None:
+    body = settled()
+    garbage = Answer(200, b"no gzip at all", {**dict(body.headers), "content-encoding": "gzip"})
+    with Server(default=Till(then=[garbage]).step) as server:
+        for read in ("request", "streamed"):
+            client = http(payer())
+            with pytest.raises(PaymentUncertainError, match="DecodingError") as caught:
+                client.request("POST", server.url) if read == "request" else client.streamed(server.url)
+            assert caught.value.payment.transaction == TRANSACTION
+
+
+def test_an_answer_that_was_paid_for_is_decoded_as_ever(http: Any) -> None:
+    body = settled()
+    packed = Answer(200, gzip.compress(body.content), {**dict(body.headers), "content-encoding": "gzip"})
+    with Server(default=Till(then=[packed]).step) as server:
+        assert http(payer()).request("POST", server.url).json() == SET
+        assert json.loads(http(payer()).streamed(server.url)[1]) == SET
+
+
+def test_a_402_is_looked_at_without_taking_it_away(http: Any) -> None:
+    short = Answer.json({"no": "challenge"}, 402)
+    long = Answer(402, b"x" * 3_000_000)
+    packed = Answer(402, gzip.compress(b"y" * 9), {"content-encoding": "gzip"})
+    with Server(short, short, long, packed) as server:
+        client = http(payer())
+        assert client.request("POST", server.url).json() == {"no": "challenge"}
+        assert client.raw(server.url) == short.body
+        assert client.streamed(server.url)[1] == long.body
+        assert client.request("POST", server.url).content == b"y" * 9
+
+
+def test_a_402_that_inflates_without_end_takes_no_memory(http: Any) -> None:
+    bomb = gzip.compress(json.dumps({"x402Version": 1, "accepts": ["0" * 200_000_000]}).encode())
+    assert len(bomb) < 1_000_000
+    with Server(Answer(402, bomb, {"content-encoding": "gzip"})) as server:
+        client = http(payer())
+        tracemalloc.start()
+        assert client.raw(server.url) == bomb
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert most < 20_000_000
+
+
+def test_an_inner_transport_that_has_read_the_answer(http: Any) -> None:
+    till = Till(challenge(version=1))
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        found = till.step(Seen("POST", "/", tuple(request.headers.multi_items()), request.content, 1))
+        return httpx.Response(found.status, headers=dict(found.headers), content=found.body)
+
+    answer = http(payer(), inner=httpx.MockTransport(handle)).request("POST", "https://x.test/")
+    assert (answer.json(), answer.extensions["x402"].state, len(till.payments)) == (SET, "settled", 1)
+
+
+@pytest.mark.parametrize("then", [settled(), Reply.json({"e": 1}, 402), Reply.json({"e": 1}, 503)])
+def test_a_client_that_pays_below_is_not_paid_for_above(http: Any, then: Reply) -> None:
+    """Run402 over an HTTP client that pays by itself: one payment, and nothing is sent again after it."""
+    till = Till(then=[then])
+    paying = payer()
+    with Server(default=till.step) as server:
+        below = http(paying)
+        options: Any = {
+            "api_base": server.url,
+            "credentials": wallet(),
+            "allow_insecure_http": True,
+            "http_client": below.client,
+            "payments": paying,
+        }
+
+        def go() -> Any:
+            if below.name == "blocking":
+                return Run402(**options).projects.get_quote()
+            return below.runner.run(AsyncRun402(**options).projects.get_quote())
+
+        with pytest.raises(Run402Error) as caught:  # the answer is no quote
+            go()
+    assert len(till.payments) == len([*paying.journal.payments()]) == 1
+    record = caught.value.payment
+    assert record is not None
+    assert record.state == {200: "settled", 402: "refused", 503: "uncertain"}[then.status_code]
+    assert not is_retryable_run402_error(caught.value)
+
+
+@pytest.mark.parametrize("offers", [1, 2])
+def test_a_client_on_trio(offers: int) -> None:
+    till = Till(challenge(*[offer(), on_base()][:offers]))
+    held = SimpleNamespace(balance=lambda network, _asset, _address: 0 if network == BASE_SEPOLIA else 10**9)
+    paying = payer(balances=held) if offers == 2 else payer()
+
+    async def go(url: str) -> httpx.Response:
+        async with httpx.AsyncClient(transport=paying.async_transport(allow_insecure_http=True)) as client:
+            return await client.post(url)
+
+    with Server(default=till.step) as server:
+        answer = trio.run(go, server.url)
+    assert (answer.json(), len(till.payments)) == (SET, 1)
+    assert answer.extensions["x402"].network == (BASE_SEPOLIA if offers == 1 else BASE)
 
 
 def test_generated_functions_over_the_plain_client(http: Any) -> None:

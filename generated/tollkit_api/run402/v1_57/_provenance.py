@@ -9,7 +9,7 @@ __all__ = ["API_VERSION", "GENERATOR", "OPERATIONS", "SPEC_SHA256"]
 API_VERSION: Final = "v1_57"
 """Name of the version, which is also that of its document and of its package."""
 
-SPEC_SHA256: Final = "3e15974309f96305754b832ab1e4c08026bb0c9e8c6a81ca80cf47c6e0ffe4cb"
+SPEC_SHA256: Final = "e6ffdba348a55314ec2fe4ebe65b091defcf6a194522e000be14d5f139f4ebb5"
 """Hash of the document."""
 
 GENERATOR: Final = "openapi-python-client 0.29.1, datamodel-code-generator 0.89.0, ruff 0.17.6, ours fad95b9305400d31ff0728bd151f6b5335ddc3b4ed39eb0ec1dfc634bd0f21a7"

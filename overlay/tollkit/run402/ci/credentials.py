@@ -17,7 +17,7 @@ from tollkit.errors import ArgumentError, ConfigurationError, DecodeError, Local
 from tollkit.oidc.json_values import decode, is_object
 from tollkit.run402.ci.delegation import AUDIENCE
 from tollkit.run402.config import DEFAULT_API_BASE
-from tollkit.run402.credentials import ProjectKeys
+from tollkit.run402.credentials import ProjectKeys, is_ci_session_credentials
 from tollkit.run402.errors import raised
 from tollkit.run402.namespaces.checks import preparing
 from tollkit.secrets import Secret
@@ -144,11 +144,6 @@ def _bearer(token: object) -> Mapping[str, str]:
     if not isinstance(token, str) or not token:
         raise raised(LocalError("The CI session has no token"), "authenticating with CI session")
     return {"Authorization": Secret(f"Bearer {token}")}
-
-
-def is_ci_session_credentials(credentials: object) -> bool:
-    """Whether these credentials are a CI session, of this copy of the package or another."""
-    return getattr(credentials, "ci_session", None) is True
 
 
 class GithubActionsCredentials(CiSessionCredentials):

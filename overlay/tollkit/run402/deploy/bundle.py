@@ -62,9 +62,9 @@ def bundle_spec(
         if migrations.strip():
             own, checksum = bundle_migration(migrations)
             database["migrations"] = [{"id": own, "checksum": checksum, "sql": migrations}]
-    if rls:
+    if rls is not None:
         database["expose"] = _expose(rls)
-    if migrations or rls:
+    if migrations or database:
         spec["database"] = database
     if keys := [key for key, _ in bundle_secrets(secrets)]:
         spec["secrets"] = {"require": keys}

@@ -22,8 +22,7 @@ from tollkit.core.arguments import required_text
 from tollkit.core.flows import Flow, Sleep, offload
 from tollkit.errors import ArgumentError, DecodeError, StatusError, TollkitError, TransportError
 from tollkit.oidc.json_values import is_list, is_object
-from tollkit.run402.ci.credentials import is_ci_session_credentials
-from tollkit.run402.credentials import ask
+from tollkit.run402.credentials import ask, is_ci_session_credentials
 from tollkit.run402.deploy.errors import DeployError, failed_deploy, translated
 from tollkit.run402.deploy.events import (
     CommitPhase,

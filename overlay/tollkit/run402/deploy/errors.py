@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tollkit.errors import TollkitError, TransportError
+from tollkit.errors import TollkitError
 from tollkit.oidc.json_values import is_list, is_object
-from tollkit.run402.errors import ApiError, Run402Error, raised
+from tollkit.run402.errors import ApiError, NetworkError, Run402Error, raised
 
 __all__ = ["DeployError", "failed_deploy", "translated"]
 
@@ -126,7 +126,7 @@ def translated(
                 doing=error.doing,
             )
         made.safe_to_retry = made.safe_to_retry or error.safe_to_retry
-    elif isinstance(error, TransportError):
+    elif isinstance(error, NetworkError):
         made = DeployError(
             error.message,
             code="NETWORK_ERROR",

@@ -16,7 +16,7 @@ from tollkit.run402.deploy.engine import POLL_INTERVAL, TIMEOUT, Deployment, Set
 from tollkit.run402.deploy.upload import MAX_UPLOADS
 from tollkit.run402.namespaces.checks import choice_or_none, flag, preparing
 from tollkit.run402.namespaces.keyed import with_keys
-from tollkit.run402.namespaces.made import keep_keys
+from tollkit.run402.namespaces.made import made
 from tollkit.run402.namespaces.scoped import ScopedNamespace, of_project, unscoped
 
 if TYPE_CHECKING:
@@ -155,8 +155,7 @@ class Apps(Namespace[D]):
                 subdomain=choice_or_none("subdomain", subdomain),
             )
             request = built(operation.request, body=body)
-        made = yield from self._root.call(request, operation.parse, doing)
-        return (yield from keep_keys(self._root, made, doing))
+        return (yield from made(self._root, request, operation.parse, doing))
 
     @flow
     def publish(

@@ -287,16 +287,20 @@ class Blobs(Namespace[D]):
         """
         from tollkit_api.run402.v1_57.api.blobs import blobs_ls as operation
 
+        doing = "listing blobs"
+        with preparing(doing):
+            most = None if limit is None else whole("limit", limit)
+            start, after = choice_or_none("prefix", prefix), choice_or_none("cursor", cursor)
         return (
             yield from with_keys(
                 self._root,
                 project_id,
-                "listing blobs",
+                doing,
                 operation.parse,
                 operation.request,
-                prefix=prefix or None,
-                limit=limit,
-                cursor=cursor or None,
+                prefix=start,
+                limit=most,
+                cursor=after,
             )
         )
 
@@ -363,11 +367,11 @@ class Blobs(Namespace[D]):
         from tollkit_api.run402.v1_57.api.blobs import blobs_sign as operation
         from tollkit_api.run402.v1_57.models import SignBlobRequest
 
-        body = SignBlobRequest(ttl_seconds=ttl_seconds)
+        doing = "signing blob URL"
+        with preparing(doing):
+            body = SignBlobRequest(ttl_seconds=None if ttl_seconds is None else whole("ttl_seconds", ttl_seconds))
         return (
-            yield from with_keys(
-                self._root, project_id, "signing blob URL", operation.parse, operation.request, key, body=body
-            )
+            yield from with_keys(self._root, project_id, doing, operation.parse, operation.request, key, body=body)
         )
 
     @flow
@@ -387,6 +391,8 @@ class Blobs(Namespace[D]):
         from tollkit_api.run402.v1_57.api.blobs import blobs_diagnose_url as operation
 
         doing = "diagnosing blob URL"
+        with preparing(doing):
+            required_text("url", url)
         return (yield from with_keys(self._root, project_id, doing, operation.parse, operation.request, url=url))
 
     @flow
@@ -420,7 +426,7 @@ class Blobs(Namespace[D]):
             try:
                 found = yield from self._root.blobs.diagnose_url(project_id, url)
             except Run402Error as error:
-                if not error.retryable:
+                if not (error.retryable or isinstance(error, DecodeError)):
                     raise
             else:
                 observed = found.observed_sha_256
@@ -586,6 +592,8 @@ class _Sending:
 def _check(parts: list[UploadPart], size: int) -> None:
     """See that the parts together are the file: else something would be stored that nobody sent."""
     at = 0
+    if not parts and size == 0:
+        return
     fits = bool(parts) and len({part.part_number for part in parts}) == len(parts)
     for part in sorted(parts, key=lambda part: part.byte_start):
         fits = fits and part.byte_start == at and part.byte_end >= at - 1

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from tollkit.core.arguments import required_text
 from tollkit.errors import ArgumentError, TollkitError
 from tollkit.run402.errors import raised
 
-__all__ = ["EXACT", "choice_or_none", "flag", "preparing", "sendable", "wei", "whole"]
+__all__ = [
+    "EXACT",
+    "choice_or_none",
+    "flag",
+    "members",
+    "preparing",
+    "sendable",
+    "wei",
+    "whole",
+]
 
 EXACT = 2**53 - 1
 """The largest whole number that readers of JSON, which take numbers for doubles, surely get as it was sent."""
 _UINT256 = 2**256 - 1
+_WHOLE = re.compile("0|[1-9][0-9]{0,77}")
 
 
 @contextmanager
@@ -59,14 +70,30 @@ def whole(name: str, value: object, *, least: int = 0, most: int = EXACT) -> int
 
 
 def wei(name: str, value: object) -> int:
-    """An amount of wei: a whole number, as contracts count money (uint256).
+    """An amount of wei: a whole number, as contracts count money (uint256), or the same as decimal text.
 
     Raises:
-        ArgumentError: It is something else, such as text or a float.
+        ArgumentError: It is something else, such as a float.
     """
-    if type(value) is not int or not 0 <= value <= _UINT256:
-        raise ArgumentError(name, "must be a whole number of wei, an int from 0 to 2**256 - 1")
-    return value
+    amount = int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value
+    if type(amount) is not int or not 0 <= amount <= _UINT256:
+        raise ArgumentError(name, "must be a whole number of wei from 0 to 2**256 - 1, an int or decimal text")
+    return amount
+
+
+def members(name: str, value: object) -> dict[str, Any]:
+    """An object for JSON.
+
+    Raises:
+        ArgumentError: It is no mapping of texts.
+    """
+    if not _is_mapping(value):
+        raise ArgumentError(name, f"must be a mapping from texts, not {type(value).__name__}")
+    return dict(value)
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping) and all(isinstance(key, str) for key in cast("Mapping[object, object]", value))
 
 
 def sendable(value: Any) -> Any:

@@ -133,13 +133,13 @@ class Contracts(Namespace[D]):
         yield from self._root.call(request, operation.parse, doing, keys=keys)
 
     @flow
-    def set_low_balance_alert(self, project_id: str, wallet_id: str, threshold_wei: int) -> Flow[None]:
+    def set_low_balance_alert(self, project_id: str, wallet_id: str, threshold_wei: int | str) -> Flow[None]:
         """Set below which balance the platform warns.
 
         Args:
             project_id: The project.
             wallet_id: Id of the wallet.
-            threshold_wei: The balance, in wei.
+            threshold_wei: The balance, in wei; a whole number, or the same as decimal text.
 
         Raises:
             ProjectNotFound: The credentials do not know the project.
@@ -170,7 +170,7 @@ class Contracts(Namespace[D]):
         abi_fragment: Sequence[Mapping[str, Any]] | None = None,
         function_name: str | None = None,
         args: Sequence[Any] = (),
-        value: int | None = None,
+        value: int | str | None = None,
         idempotency_key: str | None = None,
         to: str | None = None,
         abi: Sequence[Mapping[str, Any]] | None = None,
@@ -190,7 +190,7 @@ class Contracts(Namespace[D]):
             function_name: The function; also `fn`.
             args: Its arguments, as JSON has them. Whole numbers beyond 2**53 - 1 are sent as decimal text, so that
                 none is rounded.
-            value: Wei to send along; none when left out, or 0.
+            value: Wei to send along, as a number or as decimal text; none when left out, or the number 0.
             idempotency_key: Makes sending the transaction again harmless.
             to: The same as `contract_address`, which wins.
             abi: The same as `abi_fragment`, which wins.
@@ -216,7 +216,7 @@ class Contracts(Namespace[D]):
                 abi_fragment=_abi(abi_fragment, abi),
                 function_name=_one("function_name", function_name, "fn", fn),
                 args=_listed("args", args),
-                value=None if value is None else wei("value", value) or None,
+                value=None if value is None or value == 0 else wei("value", value),
             )
             key = choice_or_none("idempotency_key", idempotency_key)
             request = built(operation.request, body=body, idempotency_key=key)

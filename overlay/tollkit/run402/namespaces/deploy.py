@@ -11,7 +11,7 @@ from tollkit.core.flows import Flow, Flows, flow
 from tollkit.core.namespaces import Namespace
 from tollkit.errors import ArgumentError, TollkitError
 from tollkit.oidc.json_values import is_list, is_object
-from tollkit.run402.ci.credentials import is_ci_session_credentials
+from tollkit.run402.credentials import ask, is_ci_session_credentials
 from tollkit.run402.deploy.engine import (
     POLL_INTERVAL,
     TIMEOUT,
@@ -423,7 +423,9 @@ class Deploy(Namespace[D]):
             required_text("project_id", project_id)
         if is_ci_session_credentials(self._root.provider):
             return None  # a session is of one project, and the gateway knows of which
-        return (yield from self._root.keys_of(project_id, doing))
+        # another machine of the same wallet may not have the keys: the wallet alone is asked for then
+        keys: ProjectKeys | None = yield from ask(self._root.provider, "get_project", project_id)
+        return keys
 
 
 def _limit(name: str, value: int | None) -> int | Unset:

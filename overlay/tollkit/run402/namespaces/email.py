@@ -18,7 +18,7 @@ from tollkit.core.paging import Page, paged
 from tollkit.errors import ArgumentError, ConflictError, NotFoundError, StatusError, brand, status_class
 from tollkit.run402.credentials import ask
 from tollkit.run402.errors import ApiError, raised
-from tollkit.run402.namespaces.checks import choice_or_none, preparing, whole
+from tollkit.run402.namespaces.checks import choice_or_none, members, preparing, whole
 from tollkit.run402.namespaces.scoped import ScopedNamespace, of_project
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class Email(Namespace[D]):
             draft = SendEmailRequest(
                 to=required_text("to", to),
                 template=choice_or_none("template", template),
-                variables=None if variables is None else dict(variables),
+                variables=None if variables is None else members("variables", variables),
                 subject=choice_or_none("subject", subject),
                 html=choice_or_none("html", html),
                 text=choice_or_none("text", text),

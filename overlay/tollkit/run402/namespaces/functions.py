@@ -14,9 +14,9 @@ from tollkit.core import answers
 from tollkit.core.arguments import built, instant, required_text
 from tollkit.core.flows import Flow, flow
 from tollkit.core.namespaces import Namespace
-from tollkit.core.settings import KEEP, Keep
+from tollkit.core.settings import KEEP, Keep, header_fields
 from tollkit.errors import ArgumentError
-from tollkit.run402.namespaces.checks import preparing, whole
+from tollkit.run402.namespaces.checks import members, preparing, whole
 from tollkit.run402.namespaces.keyed import with_keys
 from tollkit.run402.namespaces.scoped import ScopedNamespace, of_project
 
@@ -111,7 +111,9 @@ class Functions(Namespace[D]):
             body = DeployFunctionRequest(
                 name=required_text("name", name),
                 code=_text("code", code),
-                config=FunctionConfig(additional_properties=config) if isinstance(config, Mapping) else config,
+                config=config
+                if config is None or isinstance(config, FunctionConfig)
+                else FunctionConfig(additional_properties=members("config", config)),
                 deps=None if deps is None else [required_text("deps", package) for package in deps],
             )
             if not isinstance(schedule, Keep):
@@ -151,8 +153,8 @@ class Functions(Namespace[D]):
         """
         doing = "invoking function"
         keys = yield from self._root.keys_of(project_id, doing)
-        own = dict(headers or {})
         with preparing(doing):
+            own = dict(header_fields(headers or {}))
             request = _invocation(name, method, body, own)
         own_key = any(header.lower() == "apikey" for header in own)
         started = time.monotonic()

@@ -14,9 +14,9 @@ from tollkit.core.namespaces import Namespace
 from tollkit.errors import ArgumentError
 from tollkit.run402.credentials import AllowanceData, ProjectKeys, ask, can
 from tollkit.run402.errors import LocalError, raised
-from tollkit.run402.namespaces.checks import choice_or_none, preparing
+from tollkit.run402.namespaces.checks import choice_or_none, members, preparing
 from tollkit.run402.namespaces.keyed import with_keys
-from tollkit.run402.namespaces.made import keep_keys
+from tollkit.run402.namespaces.made import made
 from tollkit.run402.namespaces.scoped import ScopedNamespace, of_project, unscoped
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ class Projects(Namespace[D]):
         with preparing(doing):
             body = ProvisionRequest(tier=choice_or_none("tier", tier), name=choice_or_none("name", name))
             request = built(operation.request, body=body)
-        made = yield from self._root.call(request, operation.parse, doing)
-        return (yield from keep_keys(self._root, made, doing))
+        return (yield from made(self._root, request, operation.parse, doing))
 
     @flow
     def delete(self, project_id: str) -> Flow[None]:
@@ -235,7 +234,11 @@ class Projects(Namespace[D]):
 
         def build() -> Request:
             if not isinstance(query_params, str):
-                return operation.request(table, filters=query_params)
+                filters = None if query_params is None else members("query_params", query_params)
+                for column, condition in (filters or {}).items():
+                    if condition is None:  # it would go out as no condition at all, and bring all rows
+                        raise ArgumentError("query_params", f"must not be None for {column!r}; is.null finds NULL")
+                return operation.request(table, filters=filters)
             request = operation.request(table)
             if not query_params:
                 return request
@@ -263,16 +266,16 @@ class Projects(Namespace[D]):
         from tollkit_api.run402.v1_57.api.projects import projects_apply_expose as operation
         from tollkit_api.run402.v1_57.models import ExposeManifest
 
-        body = ExposeManifest(additional_properties=manifest) if isinstance(manifest, Mapping) else manifest
+        doing = "applying expose manifest"
+        with preparing(doing):
+            body = (
+                manifest
+                if isinstance(manifest, ExposeManifest)
+                else ExposeManifest(additional_properties=members("manifest", manifest))
+            )
         return (
             yield from with_keys(
-                self._root,
-                project_id,
-                "applying expose manifest",
-                operation.parse,
-                operation.request,
-                project_id,
-                body=body,
+                self._root, project_id, doing, operation.parse, operation.request, project_id, body=body
             )
         )
 

@@ -24,8 +24,8 @@ __all__ = ["Journal", "MemoryJournal", "SqliteJournal"]
 class Journal(Protocol):
     """Keeps payments. Methods may block; an async client calls them in a thread. They must be safe to share.
 
-    What counts to a day is everything that left within the 24 hours before, but for what was refused and cannot be
-    carried out any more.
+    What counts to a day is everything that left within the 24 hours before. What was refused counts too: that it was
+    not carried out is the word of whoever would have been paid, and until its time was over they could.
     """
 
     def begin(self, payment: PaymentRecord, *, at_most: int | None) -> int | None:
@@ -64,10 +64,6 @@ class Journal(Protocol):
         ...
 
 
-def _counts(state: str, valid_before: int, now: float) -> bool:
-    return state != "refused" or valid_before > now
-
-
 class MemoryJournal:
     """A journal that ends with its process; for tests, and for programs that keep their own books."""
 
@@ -98,9 +94,7 @@ class MemoryJournal:
         return sum(
             one.amount
             for one in self._kept.values()
-            if (one.payer, one.network, one.asset) == (payer, network, asset)
-            and one.left_at > now - DAY
-            and _counts(one.state, one.valid_before, now)
+            if (one.payer, one.network, one.asset) == (payer, network, asset) and one.left_at > now - DAY
         )
 
     def payments(self, *, since: float = 0.0) -> Iterator[PaymentRecord]:
@@ -138,7 +132,8 @@ class SqliteJournal:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        self._path = None if path is None else Path(path)
+        # whole at once: a program that changes its folder must not begin another journal, and another day
+        self._path = None if path is None else Path(path).absolute()
 
     @property
     def path(self) -> Path:
@@ -236,11 +231,10 @@ def _prepare(database: sqlite3.Connection) -> None:
 
 def _spent(database: sqlite3.Connection, payer: str, network: str, asset: str, now: float) -> int:
     found = database.execute(
-        "SELECT amount, state, valid_before FROM payments"
-        " WHERE left_at > ? AND payer = ? AND network = ? AND asset = ?",
+        "SELECT amount FROM payments WHERE left_at > ? AND payer = ? AND network = ? AND asset = ?",
         (now - DAY, payer, network, asset),
     )
-    return sum(int(amount) for amount, state, valid_before in found if _counts(state, valid_before, now))
+    return sum(int(amount) for (amount,) in found)
 
 
 def _named(values: tuple[Any, ...]) -> dict[str, Any]:

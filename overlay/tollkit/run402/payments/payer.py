@@ -15,7 +15,7 @@ from tollkit.core import answers, events
 from tollkit.core.flows import Flow, Offload, Wire, call, gather, offload
 from tollkit.errors import ArgumentError, TollkitError
 from tollkit.oidc.json_values import is_object
-from tollkit.run402.address import checksum_address
+from tollkit.run402.address import checked_address, checksum_address
 from tollkit.run402.credentials import AllowanceData, ask, wallet_of
 from tollkit.run402.eip3009 import new_nonce
 from tollkit.run402.errors import PaymentNotMadeError, PaymentUncertainError, raised
@@ -43,6 +43,8 @@ __all__ = ["Paid", "X402Payer"]
 
 _log = logging.getLogger("tollkit.run402")
 _HEADERS = frozenset({"payment-signature", "x-payment"})
+_LATELY = 60.0
+"""Seconds for which a balance may not show a payment yet."""
 
 
 @attrs.frozen
@@ -89,8 +91,9 @@ class X402Payer:
 
     Args:
         signer: The wallet.
-        credentials: Where the wallet is, when there is no signer: a provider with `read_allowance`. Without either, a
-            client's own credentials; in transports, the files of the platform's tools.
+        credentials: Where the wallet is, when there is no signer: a provider with the attribute `signer`, or with
+            `read_allowance`. Without either, a client's own credentials; in transports, the files of the platform's
+            tools.
         policy: What may be paid; `SpendingPolicy()` when nothing is said.
         journal: Where payments are written down; `SqliteJournal()` when nothing is said.
         balances: Asked before each payment. When nothing is said, public nodes (`RpcBalances()`) are, and only where
@@ -148,21 +151,23 @@ class X402Payer:
         """
         from tollkit.core.transports import PayingTransport
 
-        return PayingTransport(inner, lambda wire, answer: self._of_transport(wire, answer, allow_insecure_http))
+        return PayingTransport(inner, functools.partial(self._of_transport, insecure=allow_insecure_http))
 
     def async_transport(self, inner: Any = None, *, allow_insecure_http: bool = False) -> AsyncPayingTransport:
         """`transport` for `httpx.AsyncClient`; without `inner`, an `httpx.AsyncHTTPTransport()` sends."""
         from tollkit.core.transports import AsyncPayingTransport
 
-        return AsyncPayingTransport(inner, lambda wire, answer: self._of_transport(wire, answer, allow_insecure_http))
+        return AsyncPayingTransport(inner, functools.partial(self._of_transport, insecure=allow_insecure_http))
 
-    def _of_transport(self, wire: Wire, response: HttpResponse, insecure: bool) -> Flow[Paid | None]:
+    def _of_transport(
+        self, wire: Wire, response: HttpResponse, leaving: Callable[[PaymentRecord], object], *, insecure: bool
+    ) -> Flow[Paid | None]:
         credentials = self._credentials
         if self.signer is None and credentials is None:
             from tollkit.run402.local import LocalCredentials
 
             credentials = LocalCredentials()
-        return (yield from self.answer(wire, response, credentials=credentials, insecure=insecure))
+        return (yield from self.answer(wire, response, credentials=credentials, insecure=insecure, leaving=leaving))
 
     def answer(
         self,
@@ -172,6 +177,7 @@ class X402Payer:
         credentials: object | None = None,
         insecure: bool = False,
         watch: Callable[[Event], None] | None = None,
+        leaving: Callable[[PaymentRecord], object] | None = None,
     ) -> Flow[Paid | None]:
         """Pay for a request whose answer was a 402, and send it once more; it is called once for a call.
 
@@ -181,6 +187,7 @@ class X402Payer:
             credentials: Where the wallet is, when this payer was not told.
             insecure: Whether to pay over plain http.
             watch: Called with events too.
+            leaving: Called when the payment is about to leave; what it raises stops it.
 
         Returns:
             The answer; `None` when the 402 asks for no x402 payment, there is no wallet, or the request carried a
@@ -200,10 +207,13 @@ class X402Payer:
         signer = yield from self._wallet(credentials, no)
         if challenge is None or signer is None:
             return None
+        payer = checked_address("signer", signer.address)
         if not insecure and not wire.url.lower().startswith("https:"):
             raise no("https", "it would go over plain http", "Use https, or allow_insecure_http=True in development")
-        requirement, asset = yield from self._chosen(challenge, signer, no)
-        record, proof = yield from self._journaled(challenge, requirement, asset, signer, wire, no)
+        requirement, asset = yield from self._chosen(challenge, payer, no)
+        record, proof = yield from self._journaled(challenge, requirement, asset, signer, payer, wire, no)
+        if leaving is not None:
+            leaving(record)
         told = _Told(record, self._on_event, watch)
         told(events.PaymentLeft)
         paying = attrs.evolve(wire, headers={**wire.headers, proof.header: proof.value})
@@ -225,6 +235,9 @@ class X402Payer:
         if self.signer is not None:
             return self.signer
         provider = self._credentials if self._credentials is not None else credentials
+        signs = getattr(provider, "signer", None)
+        if isinstance(signs, Signer):  # a wallet of which nobody has the key, such as a KMS
+            return signs
         found: AllowanceData | None = yield from ask(provider, "read_allowance")
         if found is None:
             return None
@@ -235,8 +248,11 @@ class X402Payer:
         allowance = found
         return (yield from offload(lambda: wallet_of(allowance)))
 
-    def _chosen(self, challenge: Challenge, signer: Signer, no: _No) -> Flow[tuple[Requirement, Asset]]:
-        """The first that can be met, is allowed and can be afforded; those of unknown balance come last."""
+    def _chosen(self, challenge: Challenge, payer: str, no: _No) -> Flow[tuple[Requirement, Asset]]:
+        """The first that can be met, is allowed and can be afforded; those of unknown balance come last.
+
+        A balance may be older than the last payments: what suffices for them too comes first.
+        """
         allowed: list[tuple[Requirement, Asset]] = []
         for one in challenge.accepts:
             forbidden = ("unusable", one.unusable) if one.unusable else self.policy.forbids(one)
@@ -247,34 +263,54 @@ class X402Payer:
         if challenge.unread:
             no.because("unusable", f"{challenge.unread} of the offers could not be read")
         if not allowed:
-            no.because("unusable", "nothing is offered")
+            if not challenge.accepts and not challenge.unread:
+                no.because("unusable", "nothing is offered")
             raise no.of_reasons()
         if self._balances is None and len(allowed) == 1:
             return allowed[0]
-        held = yield from self._held(allowed, signer)
+        held = yield from self._held(allowed, payer)
+        lately = yield from self._lately(payer)
+        likely: tuple[Requirement, Asset] | None = None
         unknown: tuple[Requirement, Asset] | None = None
         for requirement, asset in allowed:
-            balance = held[asset.network, asset.address]
-            if balance is not None and balance >= requirement.amount:
-                return requirement, asset
+            token = asset.network, asset.address
+            balance = held[token]
             if balance is None:
                 unknown = unknown or (requirement, asset)
+            elif balance - lately.get(token, 0) >= requirement.amount:
+                return requirement, asset
+            elif balance >= requirement.amount:
+                likely = likely or (requirement, asset)
             else:
                 needed, there = asset.told(requirement.amount), asset.told(balance)
-                no.because("balance", f"{needed} on {asset.network} is needed, and {signer.address} has {there}")
-        if unknown is None:
+                no.because("balance", f"{needed} on {asset.network} is needed, and {payer} has {there}")
+        found = likely or unknown
+        if found is None:
             raise no.of_reasons()
-        return unknown
+        return found
+
+    def _lately(self, payer: str) -> Flow[dict[tuple[str, str], int]]:
+        """What this wallet has spent of each token within the last minute."""
+
+        def read() -> dict[tuple[str, str], int]:
+            found: dict[tuple[str, str], int] = {}
+            for one in self.journal.payments(since=self._clock() - _LATELY):
+                if one.payer == payer:
+                    token = one.network, one.asset
+                    found[token] = found.get(token, 0) + one.amount
+            return found
+
+        return (yield from offload(read))
 
     def _held(
-        self, allowed: Sequence[tuple[Requirement, Asset]], signer: Signer
+        self, allowed: Sequence[tuple[Requirement, Asset]], payer: str
     ) -> Flow[dict[tuple[str, str], int | None]]:
         balances = self._balances or self._public
         assets = list(dict.fromkeys((asset.network, asset.address) for _, asset in allowed))
 
         def read(network: str, address: str) -> Flow[int | None]:
             try:
-                return (yield from offload(lambda: balances.balance(network, address, signer.address)))
+                return (yield from offload(lambda: balances.balance(network, address, payer)))
             except Exception as problem:  # noqa: BLE001 - a balance that could not be read is not a balance of zero
                 _log.info("the balance on %s could not be read (%s)", network, type(problem).__name__)
                 return None
@@ -283,7 +319,14 @@ class X402Payer:
         return dict(zip(assets, found, strict=True))
 
     def _journaled(
-        self, challenge: Challenge, requirement: Requirement, asset: Asset, signer: Signer, wire: Wire, no: _No
+        self,
+        challenge: Challenge,
+        requirement: Requirement,
+        asset: Asset,
+        signer: Signer,
+        payer: str,
+        wire: Wire,
+        no: _No,
     ) -> Flow[tuple[PaymentRecord, Proof]]:
         """Ask where it must be asked, sign, and write it down within the limits of the day.
 
@@ -294,7 +337,7 @@ class X402Payer:
         ask_above = self.policy.limit("ask_above", asset)
         amount = requirement.amount
         spent: int = yield from offload(
-            lambda: self.journal.spent(signer.address, asset.network, asset.address, now=self._clock())
+            lambda: self.journal.spent(payer, asset.network, asset.address, now=self._clock())
         )
         asked = False
         while True:
@@ -307,7 +350,7 @@ class X402Payer:
             elif unasked is not None and spent + amount > unasked:
                 because = "unasked_per_day"
             if because and not asked:
-                yield from self._asked(challenge, requirement, asset, signer.address, wire, spent, because, no)
+                yield from self._asked(challenge, requirement, asset, payer, wire, spent, because, no)
                 asked = True
             payload, now = yield from offload(lambda: self._signed(challenge, requirement, signer))
             record = _record(payload, now, asset, wire)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 import attrs
@@ -15,6 +16,7 @@ from tollkit.run402.x402 import BASE, BASE_SEPOLIA, USDC, Requirement, chain_id_
 
 __all__ = ["Ask", "Asset", "PaymentRequest", "SpendingPolicy", "usdc", "usdc_assets"]
 
+_DOLLARS = re.compile(r"(?P<whole>[0-9]{1,72})(?:\.(?P<part>[0-9]{1,6})0*)?")
 DAY = 86_400.0
 """Seconds that the limits of a day look back."""
 
@@ -28,16 +30,14 @@ def usdc(dollars: str | int | Decimal) -> int:
     Raises:
         ArgumentError: It is no amount, is negative, or has more than six decimals.
     """
-    problem = 'must be text such as "0.10" with at most six decimals, and not negative'
-    if isinstance(dollars, bool) or not isinstance(dollars, str | int | Decimal):
-        raise raised(ArgumentError("dollars", problem))
-    try:
-        units = Decimal(dollars).scaleb(6)
-    except InvalidOperation:
-        raise raised(ArgumentError("dollars", problem)) from None
-    if not units.is_finite() or units < 0 or units != units.to_integral_value():
-        raise raised(ArgumentError("dollars", problem))
-    return int(units)
+    # digits, not arithmetic: the decimal context of a program may round
+    text = format(dollars, "f") if isinstance(dollars, Decimal) else str(dollars)
+    found = _DOLLARS.fullmatch(text)
+    if isinstance(dollars, bool) or not isinstance(dollars, str | int | Decimal) or found is None:
+        raise raised(
+            ArgumentError("dollars", 'must be text such as "0.10" with at most six decimals, and not negative')
+        )
+    return int(found["whole"]) * 1_000_000 + int((found["part"] or "").ljust(6, "0"))
 
 
 def _limit(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -59,8 +59,8 @@ def _at_least(least: int) -> Callable[[object, attrs.Attribute[int], object], No
     return check
 
 
-def _network(_instance: object, _attribute: object, value: str) -> None:
-    chain_id_of(value)
+def _network(name: str) -> str:
+    return f"eip155:{chain_id_of(name)}"
 
 
 def _contract(address: str) -> str:
@@ -74,7 +74,7 @@ class Asset:
     A limit that is not told here is the policy's. Limits count each asset by itself.
 
     Args:
-        network: CAIP-2, such as `eip155:8453`.
+        network: CAIP-2, such as `eip155:8453`, or `base` and `base-sepolia`.
         address: Its contract.
         symbol: For people.
         decimals: How many digits of an amount stand behind the point.
@@ -87,7 +87,7 @@ class Asset:
         ArgumentError: A value is unusable.
     """
 
-    network: str = attrs.field(validator=_network)
+    network: str = attrs.field(converter=_network)
     address: str = attrs.field(converter=_contract)
     symbol: str = "USDC"
     decimals: int = attrs.field(default=6, validator=_at_least(0))
@@ -137,7 +137,8 @@ class PaymentRequest:
         method: HTTP method of the request that is paid for.
         url: Address of that request, without its query.
         description: What the server says it is for.
-        spent: What has been spent of this asset within 24 hours.
+        spent: What had been spent of this asset within 24 hours when this was asked. Calls side by side are asked
+            about side by side: a limit that has to hold is `per_day`.
         because: The setting that asks: `ask_above` or `unasked_per_day`.
     """
 
@@ -172,9 +173,7 @@ def _networks(networks: Collection[str] | None) -> frozenset[str] | None:
         return None
     if isinstance(networks, str):
         raise raised(ArgumentError("networks", "must be a collection of networks"))
-    for network in networks:
-        chain_id_of(network)
-    return frozenset(networks)
+    return frozenset(map(_network, networks))
 
 
 def _assets(assets: Sequence[Asset]) -> tuple[Asset, ...]:

@@ -23,7 +23,7 @@ OPERATION = Operation(
     idempotent=False,
     success=(200, 201, 202),
     hints={
-        402: "The price, in the header PAYMENT-REQUIRED: pay it and send the call once more with PAYMENT-SIGNATURE. Without the header the wallet signature was refused.",
+        402: "With the header PAYMENT-REQUIRED: the price; pay it and send the call once more with PAYMENT-SIGNATURE. Without the header the wallet signature was refused.",
     },
 )
 
@@ -64,8 +64,8 @@ def parse(response: HttpResponse) -> SetTierResult:
 
     Raises:
         UnexpectedStatus: the platform answered with an error, or with a status that the document does not know.
-            402: The price, in the header PAYMENT-REQUIRED: pay it and send the call once more with
-                PAYMENT-SIGNATURE. Without the header the wallet signature was refused.
+            402: With the header PAYMENT-REQUIRED: the price; pay it and send the call once more
+                with PAYMENT-SIGNATURE. Without the header the wallet signature was refused.
             4XX: The request was refused.
             5XX: The platform failed. A gateway in front of it may answer with text or HTML instead.
         DecodeError: a success has a body that is not what the document says.

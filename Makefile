@@ -11,7 +11,7 @@ DRIFT := scripts/drift/node_modules/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(abspath constraints.txt)
 
-.PHONY: help setup generate check-generated check test fuzz demo bench docs drift clean
+.PHONY: help setup generate check-generated check check-types check-code check-docs test fuzz demo bench docs drift clean
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -44,19 +44,26 @@ generate: setup $(GENVENV)/.ready  ## write generated/ from specs/, and the page
 check-generated: $(GENVENV)/.ready  ## fail when generated/ is not what specs/ give
 	@$(GENVENV)/bin/python scripts/generate.py --check
 
-check: setup check-generated  ## format, lint, types, layout, public names, specs, docs
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(PY) scripts/lint_specs.py
-	$(PY) scripts/check_layout.py
+# with -j2 its parts run side by side
+check: check-generated check-types check-code check-docs  ## format, lint, types, layout, public names, specs, docs
+
+check-types: setup $(GENVENV)/.ready
+	$(BIN)/pyright
 	$(BIN)/mypy overlay/tollkit generated/tollkit_api scripts
 	MYPYPATH=scripts $(BIN)/mypy --python-executable $(GENVENV)/bin/python scripts/generate.py scripts/generator/*.py
-	$(BIN)/pyright
 	$(BIN)/pyright -p scripts/generator
 	$(PY) scripts/check_types.py
+
+check-code: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(PY) scripts/check_layout.py
 	$(PY) scripts/check_names.py
 	$(PY) scripts/check_docstrings.py
 	$(PY) scripts/audit.py
+	$(PY) scripts/lint_specs.py
+
+check-docs: setup
 	$(PY) scripts/run402_methods.py --check
 	$(PY) scripts/bench/page.py --check
 	$(PY) scripts/check_docs.py

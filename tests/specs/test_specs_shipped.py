@@ -82,9 +82,11 @@ def test_document_is_clean(path):
     assert [str(finding) for finding in lint(path)] == []
 
 
-@pytest.mark.timeout(300)
-def test_the_command_passes_over_everything(capsys):
+def test_the_command_passes_over_everything(capsys, monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(lint_specs, "lint", lambda path: looked_at.append(path) or [])  # each is looked at above
     assert lint_specs.main([]) == 0
+    assert looked_at == DOCUMENTS
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err == f"{len(DOCUMENTS)} documents, 0 findings\n"

@@ -77,30 +77,29 @@ class _Refusal:
         response: For whoever called: its bytes are still to be read.
         status_code: 402.
         headers: As they came.
-        content: The body, decoded; empty where it is too long or cannot be decoded.
+        content: The body, decoded; empty where it cannot be, or would be too long.
     """
 
-    def __init__(self, response: httpx.Response, begun: bytes | None) -> None:
+    def __init__(self, response: httpx.Response, body: bytes | None) -> None:
         self.response = response
         self.status_code = response.status_code
         self.headers = response.headers
         self.content = b""
-        if begun is None:  # read and decoded by what is below
+        if body is None:  # read and decoded by what is below
             self.content = response.content
-        elif len(begun) <= _MOST_OF_A_REFUSAL:
-            body = Gathering(response.headers, _MOST_OF_A_REFUSAL)
-            with contextlib.suppress(TollkitError):
-                body.add(begun)
-                self.content = body.whole()
+            return
+        with contextlib.suppress(TollkitError):
+            decoded = Gathering(response.headers, _MOST_OF_A_REFUSAL)
+            decoded.add(body)
+            self.content = decoded.whole()
 
 
 class _PaidResponse(httpx.Response):
     """An answer that was paid for: whatever breaks while it is read is told with the payment."""
 
     def __init__(self, answer: httpx.Response, paid: Paid) -> None:
-        stream: Any = answer.stream
-        watched = _Stream(stream, paid) if isinstance(stream, httpx.SyncByteStream) else _AsyncStream(stream, paid)
-        super().__init__(answer.status_code, headers=answer.headers, stream=watched, extensions=answer.extensions)
+        stream = _Watched(answer.stream, paid)
+        super().__init__(answer.status_code, headers=answer.headers, stream=stream, extensions=answer.extensions)
         self._paid = paid
 
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
@@ -141,10 +140,10 @@ def _of_httpx(error: TollkitError) -> Exception | None:
     return cause if isinstance(error, TransportError) and isinstance(cause, httpx.HTTPError) else None
 
 
-class _Stream(httpx.SyncByteStream):
+class _Watched(httpx.SyncByteStream, httpx.AsyncByteStream):
     """The body of an answer that was paid for."""
 
-    def __init__(self, inner: httpx.SyncByteStream, paid: Paid) -> None:
+    def __init__(self, inner: Any, paid: Paid) -> None:
         self._inner = inner
         self._paid = paid
 
@@ -154,17 +153,6 @@ class _Stream(httpx.SyncByteStream):
         except Exception as failure:
             raise self._paid.broken(failure) from failure
 
-    def close(self) -> None:
-        self._inner.close()
-
-
-class _AsyncStream(httpx.AsyncByteStream):
-    """`_Stream` for async clients."""
-
-    def __init__(self, inner: httpx.AsyncByteStream, paid: Paid) -> None:
-        self._inner = inner
-        self._paid = paid
-
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for piece in self._inner:
@@ -172,27 +160,6 @@ class _AsyncStream(httpx.AsyncByteStream):
         except Exception as failure:
             raise self._paid.broken(failure) from failure
 
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-class _Kept(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body of which the beginning was read, and what is left of it."""
-
-    def __init__(self, begun: bytes, inner: Any, rest: Any) -> None:
-        self._begun = begun
-        self._inner = inner
-        self._rest = rest
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield self._begun
-        yield from self._rest
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._begun
-        async for piece in self._rest:
-            yield piece
-
     def close(self) -> None:
         self._inner.close()
 
@@ -200,12 +167,38 @@ class _Kept(httpx.SyncByteStream, httpx.AsyncByteStream):
         await self._inner.aclose()
 
 
-def _seen(response: httpx.Response, begun: bytearray, rest: Any) -> _Refusal:
-    kept = _Kept(bytes(begun), response.stream, rest)
-    again = httpx.Response(
-        response.status_code, headers=response.headers, stream=kept, extensions=response.extensions
+class _Kept(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that was read, or the beginning of it with what is left."""
+
+    def __init__(self, begun: bytes, inner: Any = None, rest: Any = None) -> None:
+        self._begun = begun
+        self._inner = inner
+        self._rest = rest
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._begun
+        if self._rest is not None:
+            yield from self._rest
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._begun
+        if self._rest is not None:
+            async for piece in self._rest:
+                yield piece
+
+    def close(self) -> None:
+        if self._inner is not None:
+            self._inner.close()
+
+    async def aclose(self) -> None:
+        if self._inner is not None:
+            await self._inner.aclose()
+
+
+def _again_readable(response: httpx.Response, stream: _Kept) -> httpx.Response:
+    return httpx.Response(
+        response.status_code, headers=response.headers, stream=stream, extensions=response.extensions
     )
-    return _Refusal(again, bytes(begun))
 
 
 class _One(Blocking):
@@ -236,7 +229,10 @@ class _One(Blocking):
         except BaseException:
             response.close()
             raise
-        return _seen(response, begun, pieces)
+        if len(begun) > _MOST_OF_A_REFUSAL:  # no challenge is that long
+            return _again_readable(response, _Kept(bytes(begun), stream, pieces))
+        response.close()  # its connection is free for the request that pays
+        return _Refusal(_again_readable(response, _Kept(bytes(begun))), bytes(begun))
 
 
 class _AsyncOne(Async):
@@ -267,7 +263,10 @@ class _AsyncOne(Async):
         except BaseException:
             await response.aclose()
             raise
-        return _seen(response, begun, pieces)
+        if len(begun) > _MOST_OF_A_REFUSAL:
+            return _again_readable(response, _Kept(bytes(begun), stream, pieces))
+        await response.aclose()
+        return _Refusal(_again_readable(response, _Kept(bytes(begun))), bytes(begun))
 
     async def _perform(self, effect: Effect, answers: Any) -> Any:
         import anyio  # httpx brings it; clients of httpx may run on trio, where asyncio cannot

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import httpx
 import pytest
 import trio
@@ -125,6 +126,7 @@ def http(request: pytest.FixtureRequest) -> Iterator[Any]:
         opened.append(request.param(paying, **settings))
         return opened[-1]
 
+    make.kind = request.param.name  # type: ignore[attr-defined]
     yield make
     for one in opened:
         one.close()
@@ -333,6 +335,29 @@ def test_a_402_that_inflates_without_end_takes_no_memory(http: Any) -> None:
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert most < 20_000_000
+
+
+def test_one_connection_is_enough(http: Any) -> None:
+    limits = httpx.Limits(max_connections=1)
+    with Server(default=Till().step) as server:
+        for _ in range(3):
+            inner = (
+                httpx.HTTPTransport(limits=limits)
+                if http.kind == "blocking"
+                else httpx.AsyncHTTPTransport(limits=limits)
+            )
+            client = http(payer(), inner=inner, timeout=httpx.Timeout(20, pool=3))
+            for _ in range(3):
+                assert client.request("POST", server.url).json() == SET
+        assert server.accepted == 3
+
+
+def test_a_402_longer_than_any_challenge_is_not_paid(http: Any) -> None:
+    long = attrs.evolve(challenge(), content=b" " * 3_000_000)
+    till = Till(long)
+    with Server(default=till.step) as server:
+        answer = http(payer()).request("POST", server.url)
+    assert (answer.status_code, len(answer.content), till.payments) == (402, 3_000_000, [])
 
 
 def test_an_inner_transport_that_has_read_the_answer(http: Any) -> None:

@@ -193,7 +193,8 @@ def test_the_navigation_leads_on(browser: Browser) -> None:
 
 def test_code_can_be_copied_and_the_scheme_be_changed(browser: Browser) -> None:
     browser.open("index.html", DESKTOP)
-    assert browser.driver.find_elements(By.CSS_SELECTOR, "button.md-code__button")
+    # the page's script makes them, and hears the switch from then on
+    browser.until(lambda: browser.driver.find_elements(By.CSS_SELECTOR, "button.md-code__button"))
     browser.run("document.querySelector('label[title=\"Switch to light\"]').click()")
     browser.until(lambda: browser.run("return document.body.dataset.mdColorScheme") == "default")
     browser.run("document.querySelector('label[title=\"Switch to dark\"]').click()")

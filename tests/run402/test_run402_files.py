@@ -523,3 +523,40 @@ def test_a_wallet_of_older_tools_is_for_its_owner_alone(allowance: AllowanceFile
     old.chmod(0o644)
     assert allowance.read().address == ADDRESS
     assert allowance.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_wallet_of_older_tools_where_there_are_no_links(
+    allowance: AllowanceFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On FAT, or where nothing may be written: it is read where it is, and no other is put beside it."""
+
+    def refuses(*_told: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    old = allowance.path.with_name("wallet.json")
+    old.parent.mkdir(parents=True)
+    old.write_text(json.dumps({"address": ADDRESS, "privateKey": KEY}))
+    monkeypatch.setattr(os, "link", refuses)
+    assert allowance.read().address == ADDRESS
+    with pytest.raises(LocalError, match="Another wallet"):
+        allowance.save(AllowanceData(address=OTHER_ADDRESS, private_key=OTHER_KEY))
+    allowance.save(AllowanceData(address=ADDRESS, private_key=KEY, funded=True))
+    assert json.loads(allowance.path.read_text())["funded"] is True
+
+
+def test_who_has_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("RUN402_CONFIG_DIR", raising=False)
+    monkeypatch.delenv("RUN402_ALLOWANCE_PATH", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    for doing in (
+        LocalCredentials().get_active_project,
+        LocalCredentials().read_allowance,
+        lambda: config.config_dir(),
+    ):
+        with pytest.raises(ConfigurationError, match="Set RUN402_CONFIG_DIR"):
+            doing()
+    monkeypatch.setenv("RUN402_CONFIG_DIR", "/nowhere")
+    assert LocalCredentials().get_active_project() is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from operator import attrgetter
@@ -26,6 +27,7 @@ from tollkit.run402.errors import (
     Unauthorized,
     is_local_error,
 )
+from tollkit.run402.siwx import HEADER
 
 DATA = json.loads(Path(__file__).with_name("data").joinpath("kernel-1.57.0.json").read_text("utf-8"))
 JSON = "application/json"
@@ -217,3 +219,22 @@ def test_a_platform_that_says_that_it_would_not_help_is_believed(side: Side, nap
 def test_a_byte_order_mark_is_no_text(side: Side) -> None:
     error = side.play([Reply(400, {"content-type": "text/plain"}, b"\xef\xbb\xbfno")]).raises(ApiError, "tier.status")
     assert error.body == "no"
+
+
+def test_short_words_of_a_provider_are_no_secrets(side: Side) -> None:
+    class Talkative(RecordingCredentials):
+        def get_auth(self, path: str) -> dict[str, str]:
+            return {"SIGN-IN-WITH-X": "SIWX", "X-Version": "1", "X-Env": "prod", "X-Key": "a-longer-secret"}
+
+    told = {"code": "E_PROD_1", "message": "no SIWX, no a-longer-secret"}
+    error = side.play([Reply.json(told, 403)], credentials=Talkative()).raises(Unauthorized, "tier.status")
+    assert error.code == "E_PROD_1"
+    assert error.body == {"code": "E_PROD_1", "message": "no ****, no ****"}
+
+
+def test_a_client_signs_in_where_its_requests_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUN402_CONFIG_DIR", str(tmp_path))
+    client = Run402(api_base="https://gateway.example")
+    client.allowance.create()
+    header = client.flows.provider.get_auth("/tiers/v1/status")[HEADER]
+    assert json.loads(base64.b64decode(str.__str__(header)))["domain"] == "gateway.example"

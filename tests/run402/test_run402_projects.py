@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from support.run402 import RecordingCredentials, Side, method_requests, run_case
-from support.scripted_http import Reply
+from support.scripted_http import Reply, Script
+from support.x402_till import Till, payer, settled
 from tollkit.errors import ArgumentError, BadRequestError, DecodeError, NotFoundError
 from tollkit.run402.credentials import ProjectKeys
 from tollkit.run402.errors import (
@@ -384,3 +385,19 @@ def test_keys_that_are_kept_are_not_said_to_be_lost(side: Side) -> None:
     error = play.raises(LocalError, "projects.provision")
     assert "could not be made the active project: read-only" in error.message
     assert play.credentials.get_project("p") is not None
+
+
+def test_a_project_that_was_paid_for_is_not_paid_for_again_when_its_keys_are_lost(side: Side) -> None:
+    class Full(RecordingCredentials):
+        def save_project(self, project_id: str, keys: ProjectKeys) -> None:
+            raise OSError("disk full")
+
+    till = Till(then=[settled(MADE), settled({**MADE, "schema_slot": "p1"})])
+    play = side.play(Script(till.entry), credentials=Full(), payments=payer())
+    for _ in range(2):  # once with an answer that cannot be read whole, once with one that can
+        error = play.raises(LocalError, "projects.provision")
+        assert error.payment is not None
+        assert error.payment.state == "settled"
+        assert not is_retryable_run402_error(error)
+        assert "context['result']" in error.hint
+    assert len(till.payments) == 2

@@ -235,6 +235,14 @@ def test_a_rule_that_would_have_to_be_awaited(run: Run) -> None:
     assert caller.calls == 1
 
 
+def test_a_payment_of_somebody_elses_error_is_theirs(run: Run) -> None:
+    class Declined(Exception):
+        payment = "pi_123"
+
+    caller = Caller(Declined(), Declined())
+    assert run(caller, retry_if=lambda _error: True) == "done"
+
+
 def test_what_a_payment_had_left_for_is_not_called_again_whoever_says_so(run: Run) -> None:
     failure: Any = again()
     failure.payment = object()

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -127,6 +127,10 @@ def _translated() -> Generator[None]:
         raise translated from translated.__cause__
 
 
+def _extensions(response: object) -> Mapping[str, Any]:
+    return getattr(response, "extensions", None) or {}
+
+
 def _keep(answers: Answers, wire: Wire, response: HttpResponse) -> None:
     if answers is not None:
         url = wire.url.partition("?")[0]
@@ -223,7 +227,7 @@ class Blocking(_Driver):
             write = effect.sink(answer.status_code, answer.headers)
             if write is not None:
                 write(answer.content)
-                answer = Received(answer.status_code, answer.headers, b"")
+                answer = Received(answer.status_code, answer.headers, b"", _extensions(answer))
         else:
             with _translated(), stream(wire.method, wire.url, **self._wire(wire)) as response:
                 write = effect.sink(response.status_code, response.headers)
@@ -240,7 +244,7 @@ class Blocking(_Driver):
                             with _own():
                                 write(piece)
                     inflater.end()
-                answer = Received(response.status_code, response.headers, content)
+                answer = Received(response.status_code, response.headers, content, _extensions(response))
         _keep(answers, wire, answer)
         return answer
 
@@ -432,7 +436,7 @@ class Async(_Driver):
             write = effect.sink(answer.status_code, answer.headers)
             if write is not None:
                 await asyncio.to_thread(write, answer.content)
-                answer = Received(answer.status_code, answer.headers, b"")
+                answer = Received(answer.status_code, answer.headers, b"", _extensions(answer))
         else:
             with _translated():
                 async with stream(wire.method, wire.url, **self._wire(wire)) as response:
@@ -449,7 +453,7 @@ class Async(_Driver):
                                 with _own():
                                     await asyncio.to_thread(write, piece)
                         inflater.end()
-                    answer = Received(response.status_code, response.headers, content)
+                    answer = Received(response.status_code, response.headers, content, _extensions(response))
         _keep(answers, wire, answer)
         return answer
 

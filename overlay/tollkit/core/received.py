@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
@@ -21,6 +22,8 @@ class Received:
     status_code: int
     headers: Mapping[str, str]
     content: bytes
+    extensions: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+    """What the HTTP client says of it besides."""
 
 
 class Gathering:

@@ -23,6 +23,7 @@ __all__ = ["AsyncPayingTransport", "PayingTransport"]
 EXTENSION = "x402"
 _MOST_OF_A_REFUSAL = 1 << 20
 """Bytes of a 402 that are looked at, as they come and decoded."""
+_KNOWN_CODINGS = ("identity", "gzip", "x-gzip", "deflate")
 
 
 class Paid(Protocol):
@@ -49,25 +50,36 @@ Pay = Callable[[Wire, HttpResponse, Callable[[Any], None]], Flow["Paid | None"]]
 
 def _exchange(wire: Wire, request: httpx.Request, pay: Pay) -> Flow[httpx.Response]:
     answer: httpx.Response | _Refusal = yield wire
-    if not isinstance(answer, _Refusal):
-        return answer
+    response = answer.response if isinstance(answer, _Refusal) else answer
+    # What is marked was paid for: a redirect, another try of the same request, one at the same time.
     marks = request.extensions
-    if EXTENSION in marks:  # a redirect of a request that was paid for, or another try of it
-        answer.response.extensions[EXTENSION] = marks[EXTENSION]
-        return answer.response
+    mine = _Pending()
+    mark: Any = marks.setdefault(EXTENSION, mine) if isinstance(answer, _Refusal) else marks.get(EXTENSION)
+    if not isinstance(answer, _Refusal) or mark is not mine:
+        if not (mark is None or isinstance(mark, _Pending)):
+            response.extensions[EXTENSION] = mark
+        return response
 
     def leaving(record: Any) -> None:
-        # marked before it leaves: who tries the same request again after a failure must not pay again
+        # before it leaves: who tries the same request again after a failure must not pay again
         marks[EXTENSION] = record
 
-    paid = yield from pay(wire, answer, leaving)
+    try:
+        paid = yield from pay(wire, answer, leaving)
+    finally:
+        if marks[EXTENSION] is mine:  # nothing left
+            del marks[EXTENSION]
     if paid is None:
-        return answer.response
+        return response
     bought: Any = paid.response
-    response: httpx.Response = bought.response if isinstance(bought, _Refusal) else bought
+    response = bought.response if isinstance(bought, _Refusal) else bought
     marks[EXTENSION] = response.extensions[EXTENSION] = paid.record
     # what was read already can no longer break
-    return response if isinstance(response.stream, httpx.ByteStream | _Kept) else _PaidResponse(response, paid)
+    return response if response.is_stream_consumed else _PaidResponse(response, paid)
+
+
+class _Pending:
+    """Stands where the payment will, while it is being made."""
 
 
 class _Refusal:
@@ -85,13 +97,17 @@ class _Refusal:
         self.status_code = response.status_code
         self.headers = response.headers
         self.content = b""
-        if body is None:  # read and decoded by what is below
-            self.content = response.content
-            return
-        with contextlib.suppress(TollkitError):
-            decoded = Gathering(response.headers, _MOST_OF_A_REFUSAL)
-            decoded.add(body)
-            self.content = decoded.whole()
+        with contextlib.suppress(TollkitError, httpx.DecodingError):
+            self.content = response.read() if body is None else _decoded(response.headers, body)
+
+
+def _decoded(headers: httpx.Headers, body: bytes) -> bytes:
+    if headers.get("content-encoding", "identity").lower() in _KNOWN_CODINGS:
+        decoded = Gathering(headers, _MOST_OF_A_REFUSAL)
+        decoded.add(body)
+        return decoded.whole()
+    # of brotli and zstandard httpx knows, where they are installed and it has asked for them
+    return httpx.Response(402, headers={"content-encoding": headers["content-encoding"]}, content=body).content
 
 
 class _PaidResponse(httpx.Response):
@@ -101,6 +117,10 @@ class _PaidResponse(httpx.Response):
         stream = _Watched(answer.stream, paid)
         super().__init__(answer.status_code, headers=answer.headers, stream=stream, extensions=answer.extensions)
         self._paid = paid
+
+    def __getstate__(self) -> dict[str, Any]:
+        # the proof of the payment is a secret, and stays here, as all extensions do
+        return {name: value for name, value in super().__getstate__().items() if name != "_paid"}
 
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
         try:
@@ -134,7 +154,7 @@ def _again(request: httpx.Request, headers: Mapping[str, str]) -> httpx.Request:
     )
 
 
-def _of_httpx(error: TollkitError) -> Exception | None:
+def _of_httpx(error: BaseException) -> Exception | None:
     """A failure of the inner transport with no payment on its way, as the users of httpx's clients expect it."""
     cause = error.__cause__
     return cause if isinstance(error, TransportError) and isinstance(cause, httpx.HTTPError) else None
@@ -188,10 +208,14 @@ class _Kept(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     def close(self) -> None:
         if self._inner is not None:
+            if hasattr(self._rest, "close"):
+                self._rest.close()
             self._inner.close()
 
     async def aclose(self) -> None:
         if self._inner is not None:
+            if hasattr(self._rest, "aclose"):
+                await self._rest.aclose()
             await self._inner.aclose()
 
 
@@ -209,6 +233,8 @@ class _One(Blocking):
         self._request = request
         self._options = Options()
         self._connections = cast("Any", self)
+        self.last: httpx.Response | None = None
+        """What the inner transport has answered last."""
 
     def client(self) -> _One:
         return self
@@ -216,11 +242,11 @@ class _One(Blocking):
     def request(
         self, _method: str, _url: str, *, headers: Mapping[str, str], **_told: Any
     ) -> httpx.Response | _Refusal:
-        response = self._inner.handle_request(_again(self._request, headers))
+        response = self.last = self._inner.handle_request(_again(self._request, headers))
         stream: Any = response.stream
         if response.status_code != 402:
             return response
-        if isinstance(stream, httpx.ByteStream):
+        if response.is_stream_consumed:
             return _Refusal(response, None)
         pieces, begun = iter(stream), bytearray()
         try:
@@ -243,6 +269,8 @@ class _AsyncOne(Async):
         self._request = request
         self._options = Options()
         self._connections = cast("Any", self)
+        self.last: httpx.Response | None = None
+        """What the inner transport has answered last."""
 
     def client(self) -> _AsyncOne:
         return self
@@ -250,11 +278,11 @@ class _AsyncOne(Async):
     async def request(
         self, _method: str, _url: str, *, headers: Mapping[str, str], **_told: Any
     ) -> httpx.Response | _Refusal:
-        response = await self._inner.handle_async_request(_again(self._request, headers))
+        response = self.last = await self._inner.handle_async_request(_again(self._request, headers))
         stream: Any = response.stream
         if response.status_code != 402:
             return response
-        if isinstance(stream, httpx.ByteStream):
+        if response.is_stream_consumed:
             return _Refusal(response, None)
         pieces, begun = aiter(stream), bytearray()
         try:
@@ -307,9 +335,12 @@ class PayingTransport(httpx.BaseTransport):
             TollkitError: The payment was not made, or it was and no answer came.
         """
         request.read()
+        one = _One(self._inner, request)
         try:
-            return _One(self._inner, request).run(_exchange(_wire(request), request, self._pay))
-        except TollkitError as error:
+            return one.run(_exchange(_wire(request), request, self._pay))
+        except BaseException as error:
+            if one.last is not None:  # nobody else has it
+                one.last.close()
             plain = _of_httpx(error)
             if plain is None:
                 raise
@@ -333,10 +364,16 @@ class AsyncPayingTransport(httpx.AsyncBaseTransport):
         Raises:
             TollkitError: The payment was not made, or it was and no answer came.
         """
+        import anyio
+
         await request.aread()
+        one = _AsyncOne(self._inner, request)
         try:
-            return await _AsyncOne(self._inner, request).run(_exchange(_wire(request), request, self._pay))
-        except TollkitError as error:
+            return await one.run(_exchange(_wire(request), request, self._pay))
+        except BaseException as error:
+            if one.last is not None:
+                with anyio.CancelScope(shield=True):
+                    await one.last.aclose()
             plain = _of_httpx(error)
             if plain is None:
                 raise

@@ -64,7 +64,7 @@ class AllowanceFile:
 
     def _read(self) -> AllowanceData | None:
         self._migrate()
-        content = self._file.read()
+        content = self._content()
         if content is None:
             return None
         try:
@@ -99,20 +99,28 @@ class AllowanceFile:
 
     def _held(self) -> dict[str, Any]:
         """What is in the file; what is no wallet is kept under another name."""
-        content = self._file.read()
+        content = self._content()
         if content is None:
             return {}
         try:
             return _checked(self.path, decode(content))
         except (ValueError, ConfigurationError):
-            _log.warning("%s was no wallet; kept as %s", self.path, self._file.set_aside().name)
+            if self.path.exists():
+                _log.warning("%s was no wallet; kept as %s", self.path, self._file.set_aside().name)
             return {}
+
+    def _content(self) -> bytes | None:
+        content = self._file.read()
+        if content is None and self._legacy is not None:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                return self._legacy.read_bytes()  # where it could not be moved
+        return content
 
     def _migrate(self) -> None:
         if self._legacy is None or self.path.exists():
             return
         # a link fails where a rename would put this wallet in the place of one that was made just now
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # no links here, or nothing may be written: it is read where it is
             os.link(self._legacy, self.path)
             self.path.chmod(0o600)
             self._legacy.unlink()

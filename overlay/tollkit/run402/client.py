@@ -262,7 +262,7 @@ def _flows(
     if credentials is None:
         from tollkit.run402.local import LocalCredentials
 
-        credentials = LocalCredentials()
+        credentials = LocalCredentials(api_base=api_base)  # which signs in where the requests go
     for method in ("get_auth", "get_project"):
         if not callable(getattr(credentials, method, None)):
             raise raised(ArgumentError("credentials", f"must have the method {method}"), "constructing client")

@@ -40,9 +40,23 @@ def deploy_api_base(env: Mapping[str, str] | None = None) -> str:
 
 
 def config_dir(env: Mapping[str, str] | None = None) -> Path:
-    """The folder of the platform's files: `RUN402_CONFIG_DIR`, or `.config/run402` at home."""
+    """The folder of the platform's files: `RUN402_CONFIG_DIR`, or `.config/run402` at home.
+
+    Raises:
+        ConfigurationError: There is no home, as in a container whose user has none.
+    """
     told = _variables(env).get("RUN402_CONFIG_DIR")
-    return Path(told) if told else Path.home() / ".config" / "run402"
+    if told:
+        return Path(told)
+    try:
+        return Path.home() / ".config" / "run402"
+    except RuntimeError as missing:
+        raise raised(
+            ConfigurationError(
+                "This user has no home folder for the platform's files",
+                hint="Set RUN402_CONFIG_DIR, or pass credentials and a journal of your own",
+            )
+        ) from missing
 
 
 def keystore_path(env: Mapping[str, str] | None = None) -> Path:

@@ -180,15 +180,15 @@ class Run402Error(TollkitError):
     def to_dict(self) -> dict[str, Any]:
         """The error in the platform's canonical form and order; what is not known is left out.
 
-        `retryable` and `safeToRetry` are the platform's word here, as every reader of this form expects; the
-        attributes are tollkit's judgement, which knows more: whether the operation is idempotent, what was sent.
+        `retryable` and `safeToRetry` are the platform's word here, as every reader of this form expects. Where it
+        says nothing, the attributes are tollkit's judgement: whether the operation is idempotent, what was sent.
         """
         envelope = self.envelope
         optional = {
             "code": self.code,
             "category": self.category,
             "retryable": self._told_retryable(),
-            "safeToRetry": _flag(envelope.get("safe_to_retry")) if self.payment is None else False,
+            "safeToRetry": self._told_safe(),
             "mutationState": self.mutation_state,
             "traceId": self.trace_id,
             "context": self.doing,
@@ -200,6 +200,10 @@ class Run402Error(TollkitError):
         if self.next_actions is not None:
             told["nextActions"] = self.next_actions
         return {**told, "body": self.body}
+
+    def _told_safe(self) -> bool | None:
+        said = _flag(self.envelope.get("safe_to_retry"))
+        return False if self.payment is not None else said and "safe_to_retry" in self._read_from_body
 
     def _told_retryable(self) -> bool:
         said = _flag(self.envelope.get("retryable"))

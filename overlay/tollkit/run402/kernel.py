@@ -26,13 +26,16 @@ from tollkit_api.runtime import UnexpectedStatus
 if TYPE_CHECKING:
     from tollkit.core.events import Event
     from tollkit.run402.payments.payer import X402Payer
+    from tollkit.run402.payments.record import PaymentRecord
     from tollkit.run402.payments.spending import SpendingPolicy
     from tollkit_api.runtime import HttpResponse, Operation, Request
 
 __all__ = ["Kernel", "Payments"]
 
 T = TypeVar("T")
-_NOTHING: Mapping[str, Any] = {}
+_CREDENTIALS = frozenset({"apikey", "authorization", "cookie", "sign-in-with-x"})
+_LONG = 8
+"""Characters from which on the value of any header field of a provider may be a secret, and not a word."""
 Payments: TypeAlias = "X402Payer | SpendingPolicy | bool"
 
 
@@ -78,6 +81,7 @@ class Kernel(Flows):
         *,
         keys: ProjectKeys | None = None,
         access_token: str | None = None,
+        paid: list[Paid] | None = None,
     ) -> Flow[T]:
         """Send a request with what its operation asks for, and read the answer.
 
@@ -87,11 +91,12 @@ class Kernel(Flows):
             doing: What is being done, for errors: `running SQL`.
             keys: The project's keys, where the operation asks for one of them.
             access_token: The end user's token, where it asks for one.
+            paid: Gets the answer that was paid for.
 
         Raises:
             Run402Error: The gateway refused, or gave no answer.
         """
-        paid: list[Paid] = []
+        paid = [] if paid is None else paid
         service = self.gateway(request, doing, keys=keys, access_token=access_token, paid=paid)
         try:
             return (yield from send(Send(request, _of_any_success(request, parse), service)))
@@ -142,7 +147,11 @@ class Kernel(Flows):
             raise
         if 200 <= answer.status_code < 300 or answer.status_code in passed:
             return answer
-        raise service.read_error(request, answer)
+        refused = service.read_error(request, answer)
+        paid = _paid_below([], answer)
+        if paid is not None:
+            paid.concerning(refused)
+        raise refused
 
     def gateway(
         self,
@@ -197,15 +206,16 @@ class Kernel(Flows):
         return paid
 
 
-def _paid_below(kept: list[Paid], response: HttpResponse) -> Paid | None:
+def _paid_below(kept: list[Paid], response: object) -> Paid | None:
     """The answer, when a transport of the HTTP client has paid for it (`X402Payer.transport`)."""
-    extensions: Mapping[str, Any] = getattr(response, "extensions", _NOTHING)
-    record = extensions.get("x402")
-    if record is None:
+    extensions: object = getattr(response, "extensions", None)
+    record = cast("Mapping[str, Any]", extensions).get("x402") if isinstance(extensions, Mapping) else None
+    # not by its class: it may be of another copy of the package, and the name may be another's
+    if not all(isinstance(getattr(record, name, None), str) for name in ("nonce", "state", "payer")):
         return None
     from tollkit.run402.payments.payer import Paid as PaidAnswer
 
-    paid: Paid = PaidAnswer(response, record)
+    paid: Paid = PaidAnswer(cast("HttpResponse", response), cast("PaymentRecord", record))
     kept.append(paid)
     return paid
 
@@ -277,7 +287,11 @@ class _Held:
 
     def secrets(self) -> list[Secret]:
         """What was sent, so that an answer which repeats it shows `****`."""
-        return [Secret(value.removeprefix("Bearer ")) for value in self._sent.values() if value]
+        return [
+            Secret(value.removeprefix("Bearer "))
+            for name, value in self._sent.items()
+            if value and (name.lower() in _CREDENTIALS or len(value) >= _LONG)
+        ]
 
     def rejected(self, operation: Operation, sent: Mapping[str, str]) -> bool:
         """Nothing better can be had."""

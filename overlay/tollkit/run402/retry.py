@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import attrs
 
 from tollkit.errors import ArgumentError
-from tollkit.run402.errors import is_retryable_run402_error, raised
+from tollkit.run402.errors import is_retryable_run402_error, is_run402_error, raised
 
 __all__ = ["with_retry", "with_retry_async"]
 
@@ -157,7 +157,7 @@ class _Plan:
         return min(self.max_delay, self.base_delay * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS))
 
     def _worth_it(self, error: Exception, attempt: int) -> bool:
-        if getattr(error, "payment", None) is not None:
+        if is_run402_error(error) and getattr(error, "payment", None) is not None:
             return False  # whatever `retry_if` says: it would be paid for twice
         retry_if = cast("Callable[..., Any]", self.retry_if)
         answer = retry_if(error, attempt) if _needs_two(retry_if) else retry_if(error)

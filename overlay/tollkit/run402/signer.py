@@ -104,7 +104,7 @@ def signature_text(signature: object) -> str:
         raise raised(
             ArgumentError("signer", f"must sign with 65 bytes of which the last is 27 or 28; it returned {told}")
         )
-    return "0x" + signature.hex()
+    return "0x" + bytes.hex(signature)  # its own `hex` may begin with 0x, as that of older HexBytes does
 
 
 def new_private_key() -> Secret:

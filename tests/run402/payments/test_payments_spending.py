@@ -104,3 +104,8 @@ def test_the_front_has_what_it_says() -> None:
 def test_networks_have_short_names() -> None:
     assert SpendingPolicy(networks=["base", BASE_SEPOLIA]).networks == {BASE, BASE_SEPOLIA}
     assert Asset(network="base-sepolia", address=USDC[BASE_SEPOLIA]) == usdc_assets()[1]
+
+
+def test_a_number_that_is_too_long_to_be_read() -> None:
+    with pytest.raises(ArgumentError, match="dollars"):
+        usdc(10**5000)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import pickle
+import time
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +22,7 @@ from support.run402_wallet import ADDRESS
 from support.scripted_http import Reply
 from support.server import Answer, Half, Reset, Seen, Server, closed_port
 from support.x402_till import SET, TRANSACTION, Till, challenge, coded, offer, on_base, payer, settled, wallet
-from tollkit.run402 import AsyncRun402, Run402
+from tollkit.run402 import AsyncRun402, MemoryCredentials, Run402
 from tollkit.run402.errors import (
     PaymentNotMadeError,
     PaymentUncertainError,
@@ -369,6 +372,131 @@ def test_an_inner_transport_that_has_read_the_answer(http: Any) -> None:
 
     answer = http(payer(), inner=httpx.MockTransport(handle)).request("POST", "https://x.test/")
     assert (answer.json(), answer.extensions["x402"].state, len(till.payments)) == (SET, "settled", 1)
+
+
+def _read_before(response: httpx.Response) -> httpx.Response:
+    response.read()
+    return response
+
+
+async def _read_before_async(response: httpx.Response) -> httpx.Response:
+    await response.aread()
+    return response
+
+
+class _Reads(httpx.HTTPTransport):
+    """As transports that log or cache do it."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return _read_before(super().handle_request(request))
+
+
+class _ReadsAsync(httpx.AsyncHTTPTransport):
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await _read_before_async(await super().handle_async_request(request))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_transport_below_that_reads_whole_answers(http: Any, version: int) -> None:
+    with Server(default=Till(challenge(version=version)).step) as server:
+        client = http(payer(), inner=_Reads() if http.kind == "blocking" else _ReadsAsync(), timeout=5)
+        answer = client.request("POST", server.url)
+    assert (answer.json(), answer.extensions["x402"].state) == (SET, "settled")
+
+
+def test_two_at_once_of_the_same_request_are_paid_for_once() -> None:
+    till = Till()
+
+    async def go(url: str) -> list[httpx.Response]:
+        transport = payer().async_transport(allow_insecure_http=True)
+        async with httpx.AsyncClient(transport=transport) as client:
+            request = client.build_request("POST", url)
+            return list(await asyncio.gather(*(client.send(request) for _ in range(5))))
+
+    with Server(default=till.step) as server:
+        answers = asyncio.run(go(server.url))
+    assert sorted(answer.status_code for answer in answers) == [200, 402, 402, 402, 402]
+    assert len(till.payments) == 1
+
+
+def test_what_was_not_paid_can_be_tried_again(http: Any) -> None:
+    """The policy says no, then yes: the same request."""
+    answers = iter([False, True])
+    policy = SpendingPolicy(ask_above=1, ask=lambda _one: next(answers))
+    till = Till()
+    with Server(default=till.step) as server:
+        client = http(payer(policy=policy))
+        with pytest.raises(PaymentNotMadeError):
+            client.again(server.url)
+        assert client.again(server.url).json() == SET
+    assert len(till.payments) == 1
+
+
+def test_where_a_paid_answer_leads_the_payment_is_told(http: Any) -> None:
+    till = Till(then=[Reply(303, {"location": "/free"})])
+    with Server(default=lambda seen: Answer(200) if seen.target == "/free" else till.step(seen)) as server:
+        answer = http(payer(), follow_redirects=True).request("POST", server.url)
+    assert (answer.status_code, answer.extensions["x402"].amount) == (200, 100_000)
+
+
+def test_a_paid_answer_that_is_pickled_leaves_the_proof_behind(http: Any) -> None:
+    with Server(default=Till().step) as server:
+        answer = http(payer()).request("POST", server.url)
+    proof = answer.extensions["x402"].proof.value
+    kept = pickle.dumps(answer)
+    assert str.__str__(proof).encode() not in kept
+    assert pickle.loads(kept).json() == SET
+
+
+def test_a_call_that_is_given_up_while_its_end_is_written_frees_its_connection() -> None:
+    class Slow(MemoryJournal):
+        def end(self, payment: Any) -> None:
+            time.sleep(0.3)
+
+    async def go(url: str) -> int:
+        inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=1))
+        transport = payer(journal=Slow()).async_transport(inner, allow_insecure_http=True)
+        async with httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(10, pool=2)) as client:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.15):
+                    await client.post(url)
+            return (await client.post(url)).status_code
+
+    with Server(default=Till(then=[settled({"long": "x" * 300_000})]).step) as server:
+        assert asyncio.run(go(server.url)) == 200
+
+
+def test_a_download_over_a_client_that_pays_is_paid_for_once(tmp_path: Path) -> None:
+    till = Till(then=[Reply.json({"e": 1}, 503)])
+    with Server(default=till.step) as server:
+        below = BlockingHttp(payer())
+        keys = {"prj_1": {"anon_key": "ANON", "service_key": "SVC"}}
+        credentials = MemoryCredentials(keys)
+        run402 = Run402(
+            api_base=server.url, credentials=credentials, allow_insecure_http=True, http_client=below.client
+        )
+        with pytest.raises(Run402Error) as caught:
+            run402.blobs.download("prj_1", "a.txt", tmp_path / "a.txt")
+        below.close()
+    assert len(till.payments) == 1
+    assert caught.value.payment is not None
+    assert not is_retryable_run402_error(caught.value)
+
+
+@pytest.mark.parametrize("extensions", [None, [], {"x402": {"nonce": "0x"}}, {"x402": object()}, {}])
+def test_what_others_call_extensions_is_no_payment(extensions: Any) -> None:
+    class Own:
+        def request(self, _method: str, _url: str, **_told: Any) -> Any:
+            quote = {"tiers": {}}
+            headers = {"content-type": "application/json"}
+            content = json.dumps(quote).encode()
+            return SimpleNamespace(status_code=200, headers=headers, content=content, extensions=extensions)
+
+        def close(self) -> None:
+            pass
+
+    run402 = Run402(api_base="https://x.test", credentials=wallet(), http_client=Own())
+    assert run402.projects.get_quote().tiers is not None
 
 
 @pytest.mark.parametrize("then", [settled(), Reply.json({"e": 1}, 402), Reply.json({"e": 1}, 503)])

@@ -12,6 +12,7 @@ from tollkit.run402.errors import LocalError, raised
 
 if TYPE_CHECKING:
     from tollkit.core.flows import Flow
+    from tollkit.core.service import Paid
     from tollkit.run402.kernel import Kernel
     from tollkit_api.run402.v1_57.models import ForkResult, ProvisionResult
     from tollkit_api.runtime import HttpResponse, Request
@@ -29,21 +30,25 @@ def made(root: Kernel, request: Request, parse: Callable[[HttpResponse], M], doi
         LocalError: They could not; what the gateway told is in `result` of the error's `context`.
         DecodeError: Something else in the answer was not to be read; the keys are kept.
     """
+    paid: list[Paid] = []
     try:
-        result = yield from root.call(request, parse, doing)
+        result = yield from root.call(request, parse, doing, paid=paid)
     except DecodeError as error:
         found = _project_in(error)
         if found is not None:
-            yield from _keep(root, *found, error.answer, doing)
+            yield from _keep(root, *found, error.answer, doing, paid)
             error.hint = (
                 f"Project {found[0]} was made and its keys are kept, do not make it again. {error.hint or ''}"
             )
         raise
-    yield from _keep(root, result.project_id, ProjectKeys(result.anon_key, result.service_key), result, doing)
+    keys = ProjectKeys(result.anon_key, result.service_key)
+    yield from _keep(root, result.project_id, keys, result, doing, paid)
     return result
 
 
-def _keep(root: Kernel, project_id: str, keys: ProjectKeys, result: object, doing: str) -> Flow[None]:
+def _keep(
+    root: Kernel, project_id: str, keys: ProjectKeys, result: object, doing: str, paid: list[Paid]
+) -> Flow[None]:
     kept = False
     try:
         yield from ask(root.provider, "save_project", project_id, keys)
@@ -51,14 +56,13 @@ def _keep(root: Kernel, project_id: str, keys: ProjectKeys, result: object, doin
         yield from ask(root.provider, "set_active_project", project_id)
     except Exception as problem:
         lost = "it could not be made the active project" if kept else "its keys could not be kept"
-        raise raised(
-            LocalError(
-                f"Project {project_id} was made, but {lost}: {problem}",
-                hint="The keys are in context['result'] of this error; nobody tells them again",
-                context={"result": result},
-            ),
-            doing,
-        ) from problem
+        error = raised(
+            LocalError(f"Project {project_id} was made, but {lost}: {problem}", context={"result": result}), doing
+        )
+        for one in paid:
+            one.concerning(error)
+        error.hint = "The keys are in context['result'] of this error; nobody tells them again"
+        raise error from problem
 
 
 def _project_in(error: DecodeError) -> tuple[str, ProjectKeys] | None:

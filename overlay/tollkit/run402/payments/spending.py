@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from decimal import Decimal
@@ -31,9 +32,11 @@ def usdc(dollars: str | int | Decimal) -> int:
         ArgumentError: It is no amount, is negative, or has more than six decimals.
     """
     # digits, not arithmetic: the decimal context of a program may round
-    text = format(dollars, "f") if isinstance(dollars, Decimal) else str(dollars)
-    found = _DOLLARS.fullmatch(text)
-    if isinstance(dollars, bool) or not isinstance(dollars, str | int | Decimal) or found is None:
+    found = None
+    if isinstance(dollars, str | int | Decimal) and not isinstance(dollars, bool):
+        with contextlib.suppress(ValueError):  # a number of thousands of digits
+            found = _DOLLARS.fullmatch(format(dollars, "f") if isinstance(dollars, Decimal) else str(dollars))
+    if found is None:
         raise raised(
             ArgumentError("dollars", 'must be text such as "0.10" with at most six decimals, and not negative')
         )

@@ -340,6 +340,15 @@ def test_a_402_that_inflates_without_end_takes_no_memory(http: Any) -> None:
     assert most < 20_000_000
 
 
+def test_a_challenge_in_a_coding_that_httpx_alone_knows(http: Any) -> None:
+    """Several at once here; with its extras, brotli and zstandard too."""
+    asked = challenge(version=1)
+    twice = gzip.compress(gzip.compress(asked.content))
+    coded_twice = Reply(402, {**asked.headers, "content-encoding": "gzip, gzip"}, twice)
+    with Server(default=Till(coded_twice).step) as server:
+        assert http(payer()).request("POST", server.url).json() == SET
+
+
 def test_one_connection_is_enough(http: Any) -> None:
     limits = httpx.Limits(max_connections=1)
     with Server(default=Till().step) as server:

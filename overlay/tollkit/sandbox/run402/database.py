@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import sqlite3
 import weakref
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +17,7 @@ import attrs
 
 from tollkit.sandbox.run402.pgtypes import LONG_NAMES, SqlError, canonical, compact, shifted, stored, to_json
 from tollkit.sandbox.run402.sql.expressions import condition
-from tollkit.sandbox.run402.sql.statements import Function, Policy, Statement, statements
+from tollkit.sandbox.run402.sql.statements import Function, Policy, Statement, compared, statements
 from tollkit.sandbox.run402.sql.tokens import literal, quoted
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ _BLOCKED = tuple(
     )
 )
 """What the gateway does not let through. Only the first was seen; the others are assumed."""
+
+_COMPARING = frozenset(("select", "insert", "update", "delete", "create view", "create policy"))
+"""Statements that compare columns of tables that are there."""
 
 _STEPS = 100_000
 _PATIENCE = 100
@@ -64,6 +68,8 @@ class Column:
     default: str | None
     key: int
     """Place in the primary key, from 1; 0 when it is not in it."""
+    generated: bool = False
+    """Whether it is computed from other columns."""
 
     @property
     def kind(self) -> str | None:
@@ -72,9 +78,15 @@ class Column:
 
     @property
     def limit(self) -> int | None:
-        """Of `varchar(n)`."""
-        size = re.search(r"\((\d+)\)", self.declared)
-        return int(size[1]) if size and self.kind in ("varchar", "bpchar") else None
+        """Of `varchar(n)`, or all digits of `numeric(p, s)`."""
+        size = re.search(r"\((\d+)", self.declared)
+        return int(size[1]) if size and self.kind in ("varchar", "bpchar", "numeric") else None
+
+    @property
+    def scale(self) -> int | None:
+        """Digits behind the point of `numeric(p, s)`."""
+        size = re.search(r",\s*(\d+)\)", self.declared)
+        return int(size[1]) if size and self.kind == "numeric" else None
 
 
 @attrs.frozen(kw_only=True)
@@ -96,7 +108,8 @@ class Database:
         clock: What `now()` tells.
 
     Attributes:
-        policies: Of each table, by name.
+        policies: Of each table, by name; those of renamed tables may stand under the first name (`policies_of`).
+        origins: First names of tables that were renamed, by the names that they have now.
         secured: Tables whose row-level security is on.
         functions: Functions of the database by name.
         caller: Who asks; for `auth.uid()` and `auth.role()`.
@@ -105,6 +118,7 @@ class Database:
     def __init__(self, schema: str, clock: Clock) -> None:
         self.schema = schema
         self.policies: dict[str, dict[str, Policy]] = {}
+        self.origins: dict[str, str] = {}
         self.secured: set[str] = set()
         self.functions: dict[str, Function] = {}
         self.caller: Caller = Caller()
@@ -112,6 +126,7 @@ class Database:
         self._random = random.Random(schema)
         self._sequences: Counter[str] = Counter()
         self._failure: SqlError | None = None
+        self._kept = self._known()
         self._steps = 0
         self._connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         weakref.finalize(self, self._connection.close)
@@ -178,14 +193,16 @@ class Database:
         """
         with self._told():
             self._connection.execute("BEGIN")
-            kept = self._known()
+            self._kept, numbers = self._known(), self._sequences.copy()
             try:
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
-                self.policies, self.secured, self.functions = kept
+                self.policies, self.secured, self.functions, self.origins = self._kept
+                # numbers that were given are not given again, but a new beginning is taken back
+                self._sequences |= numbers
                 raise
 
     @contextmanager
@@ -213,7 +230,7 @@ class Database:
         Raises:
             SqlError: It is none, or does not fit the table.
         """
-        translated = condition(sql, self.schema)
+        translated = condition(sql, self.schema, self._typed([table]))
         self.fetch(f"SELECT 1 FROM {quoted(table)} WHERE {translated} LIMIT 0")  # noqa: S608 - the project's own SQL
         return translated
 
@@ -223,7 +240,7 @@ class Database:
         What was here before is gone.
         """
         other._connection.backup(self._connection)
-        self.policies, self.secured, self.functions = other._known()
+        self.policies, self.secured, self.functions, self.origins = other._known()
         self._sequences = other._sequences.copy()
 
     # ---------------------------------------------------------------- what there is
@@ -239,9 +256,27 @@ class Database:
     def columns(self, name: str) -> list[Column]:
         """Columns of a table or view; none when there is no such relation."""
         return [
-            Column(name=row[1], declared=row[2].lower(), nullable=not row[3], default=row[4], key=row[5])
-            for row in self.fetch("SELECT * FROM pragma_table_info(?)", [name])
+            Column(
+                name=row[1],
+                declared=row[2].lower(),
+                nullable=not row[3],
+                default=row[4],
+                key=row[5],
+                generated=row[6] in (2, 3),
+            )
+            for row in self.fetch("SELECT * FROM pragma_table_xinfo(?)", [name])
         ]
+
+    def policies_of(self, table: str) -> dict[str, Policy]:
+        """Policies of a table by name, whatever it was called when they were made."""
+        return {key: policy for name in self._names(table) for key, policy in self.policies.get(name, {}).items()}
+
+    def current(self, first: str) -> str:
+        """What a table is called now."""
+        return next((name for name, known in self.origins.items() if known == first), first)
+
+    def _names(self, table: str) -> tuple[str, ...]:
+        return (self.origins[table], table) if table in self.origins else (table,)
 
     def size(self) -> int:
         """Bytes that the database takes."""
@@ -265,7 +300,7 @@ class Database:
                 for column in columns
             ],
             "constraints": list(self._constraints(name, columns)),
-            "rls_enabled": name in self.secured,
+            "rls_enabled": not self.secured.isdisjoint(self._names(name)),
             "policies": [
                 {
                     "name": policy.name,
@@ -273,7 +308,7 @@ class Database:
                     "using_expression": policy.using and _told(policy.using),
                     "check_expression": policy.check and _told(policy.check),
                 }
-                for policy in self.policies.get(name, {}).values()
+                for policy in self.policies_of(name).values()
             ],
         }
 
@@ -299,12 +334,30 @@ class Database:
 
     # ---------------------------------------------------------------- one statement
 
+    def _typed(self, names: Collection[str]) -> dict[str, dict[str, str]]:
+        """Types of the columns of those relations that there are."""
+        found: dict[str, dict[str, str]] = {}
+        for name in names:
+            with suppress(SqlError):  # a view whose table is gone
+                found[name] = {column.name: column.kind for column in self.columns(name) if column.kind}
+        return {name: columns for name, columns in found.items() if columns}
+
     def _one(self, statement: Statement, params: list[Any]) -> Outcome:
+        if statement.command in _COMPARING:
+            names = {token.name for token in statement.source if token.kind in ("word", "quoted")}
+            known = {*self.relations(), *self.relations("view")}
+            statement = compared(statement, self._typed(names & known))
+        if statement.if_there and not self.columns(statement.table or ""):
+            return Outcome(command=statement.command)
         self._note(statement)
         count: int | None = None
         if statement.command == "alter table":
             self._unwatch()
         for text in statement.sql:
+            if text in statement.lenient:
+                column, there = statement.lenient[text]
+                if there != any(known.name == column for known in self.columns(statement.table or "")):
+                    continue
             kinds = self._kinds(text, statement) if statement.returns else []
             self._steps = 0
             cursor = self._connection.execute(self._constant_default(text), _for_statement(text, params))
@@ -324,12 +377,18 @@ class Database:
     ) -> Outcome:
         names = [column[0] for column in description]
         known = [kind or _guessed(row[at] for row in rows) for at, kind in enumerate(kinds)]
+        written = statement.table is not None
+        sizes = {
+            column.name: (column.limit, column.scale)
+            for column in (self.columns(statement.table) if statement.table else ())
+            if column.kind == "numeric"
+        }
         return Outcome(
             command=statement.command,
             rows=[
                 {
                     # what a writing statement returns has not been through the triggers yet
-                    name: to_json(kind, stored(kind, value) if kind and statement.table else value)
+                    name: to_json(kind, stored(kind, value, *sizes.get(name, ())) if kind and written else value)
                     for name, kind, value in zip(names, known, row, strict=True)
                 }
                 for row in rows
@@ -380,20 +439,64 @@ class Database:
         if statement.command in ("create policy", "drop policy") and not self.columns(table):
             raise SqlError(f'relation "{table}" does not exist', "42P01")
         if statement.policy:
-            if statement.policy.name in self.policies.get(table, {}):
+            if statement.policy.name in self.policies_of(table):
                 raise SqlError(f'policy "{statement.policy.name}" for table "{table}" already exists', "42710")
             self.policies.setdefault(table, {})[statement.policy.name] = statement.policy
         if statement.function:
             self.functions[statement.function.name] = statement.function
         if statement.command == "drop policy":
-            self.policies.get(table, {}).pop(statement.dropped or "", None)
+            for name in self._names(table):
+                self.policies.get(name, {}).pop(statement.dropped or "", None)
         if statement.command == "drop function":
             self.functions.pop(statement.dropped or "", None)
-        if statement.command == "drop table":
-            self.policies.pop(table, None)
-            self.secured.discard(table)
+        for name in (table, *statement.also):
+            if statement.command == "drop table" or statement.restarted:
+                for column in self.columns(name):
+                    self._sequences.pop(_sequence(column.default), None)
+            if statement.command == "drop table":
+                for known in self._names(name):
+                    self.policies.pop(known, None)
+                    self.secured.discard(known)
+                self.origins.pop(name, None)
+        for name in statement.touched:
+            self._refuse_named(table, name, f'column "{name}" of table "{table}"')
+        if statement.renamed and self.columns(table) and not self.columns(statement.renamed):
+            self._rename(table, statement.renamed)
         if statement.secured is not None:
-            (self.secured.add if statement.secured else self.secured.discard)(table)
+            self.secured -= set(self._names(table))
+            self.secured |= {table} if statement.secured else set()
+        if statement.command == "create table" and not self.columns(table) and self.current(table) != table:
+            renamed = self.current(table)
+            del self.origins[renamed]
+            self._move(table, renamed)
+
+    def _rename(self, table: str, name: str) -> None:
+        """What the expose manifest made of a table stays under the first name, where the manifest looks for it."""
+        for owner in self.policies:
+            self._refuse_named(owner, table, f'table "{table}"')
+        first = self.origins.pop(table, table)
+        if first != table:
+            self._move(table, name)
+        if first != name:
+            self.origins[name] = first
+
+    def _move(self, table: str, name: str) -> None:
+        self.policies.setdefault(name, {}).update(self.policies.pop(table, {}))
+        if table in self.secured:
+            self.secured.discard(table)
+            self.secured.add(name)
+
+    def _refuse_named(self, table: str, name: str, what: str) -> None:
+        """Conditions of policies are kept as text, so what they name keeps its name.
+
+        Raises:
+            SqlError: A policy of the table names it.
+        """
+        for policy in self.policies_of(table).values():
+            text = re.sub(r"'(?:[^']|'')*'", "''", f"{policy.using or ''} {policy.check or ''}")
+            if re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", text):
+                told = f'cannot change {what}: policy "{policy.name}" on table "{table}" names it; drop it first'
+                raise SqlError(told, "2BP01")
 
     def _try_policy(self, policy: Policy) -> None:
         for told in (policy.using, policy.check):
@@ -403,10 +506,14 @@ class Database:
     def _boundary(self, command: str) -> None:
         if command != "begin":
             self._connection.execute(command)
+            if command == "rollback":
+                self.policies, self.secured, self.functions, self.origins = self._kept
+            self._kept = self._known()
             self._connection.execute("BEGIN")
 
-    def _known(self) -> tuple[dict[str, dict[str, Policy]], set[str], dict[str, Function]]:
-        return {name: dict(of) for name, of in self.policies.items()}, set(self.secured), dict(self.functions)
+    def _known(self) -> tuple[dict[str, dict[str, Policy]], set[str], dict[str, Function], dict[str, str]]:
+        policies = {name: dict(of) for name, of in self.policies.items()}
+        return policies, set(self.secured), dict(self.functions), dict(self.origins)
 
     def _watch(self) -> None:
         """Triggers that refuse what a type does not take, and bring the rest into the form of the type."""
@@ -415,10 +522,11 @@ class Database:
             wanted = [
                 (
                     quoted(column.name),
-                    f"pg_in({literal(column.kind)}, NEW.{quoted(column.name)}, {column.limit or 'NULL'})",
+                    f"pg_in({literal(column.kind)}, NEW.{quoted(column.name)}, {_size(column.limit)},"
+                    f" {_size(column.scale)})",
                 )
                 for column in self.columns(table)
-                if column.kind
+                if column.kind and not column.generated
             ]
             if not wanted:
                 continue
@@ -448,11 +556,14 @@ class Database:
         teach("nextval", 1, me.next_value, pure=False)
         teach("auth_uid", 0, lambda: me.caller.user_id, pure=False)
         teach("auth_role", 0, lambda: me.caller.role, pure=False)
-        teach("pg_in", 3, stored)
+        teach("pg_in", 4, stored)
         teach("pg_items", 1, _items)
         teach("pg_cast", 2, _cast)
         teach("pg_cast", 3, _cast)
+        teach("pg_cast", 4, _cast)
         teach("pg_shift", 3, shifted)
+        teach("pg_get", 2, _member)
+        teach("pg_text", 2, _member_text)
         teach("like", 2, partial(_like, flags=0))
         teach("glob", 2, partial(_like, flags=re.IGNORECASE))
         teach("regexp", 2, partial(_matches, flags=0))
@@ -555,10 +666,45 @@ class _Joined:
         return self.sign.join(self.parts) if self.parts else None
 
 
-def _cast(value: Any, kind: str, limit: int | None = None) -> Any:
+def _size(number: int | None) -> str:
+    return "NULL" if number is None else str(number)
+
+
+def _cast(value: Any, kind: str, limit: int | None = None, scale: int | None = None) -> Any:
     if isinstance(value, str) and kind in ("text", "varchar", "bpchar"):
         return value if limit is None else value[:limit]
-    return stored(kind, value)
+    return stored(kind, value, limit if kind == "numeric" else None, scale)
+
+
+def _inner(value: Any, key: Any) -> Any:
+    """What stands in JSON at a key (a text) or a place (a number); None when there is nothing."""
+    try:
+        told: Any = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise SqlError("invalid input syntax for type json", "22P02") from None
+    if isinstance(told, dict):
+        return cast("dict[str, Any]", told).get(key, _NOTHING) if isinstance(key, str) else _NOTHING
+    if isinstance(told, list) and isinstance(key, int):
+        items: list[Any] = told  # pyright: ignore[reportUnknownVariableType]
+        return items[key] if -len(items) <= key < len(items) else _NOTHING
+    return _NOTHING
+
+
+_NOTHING: Any = object()
+
+
+def _member(value: Any, key: Any) -> str | None:
+    """`value -> key`: JSON."""
+    found = _NOTHING if value is None or key is None else _inner(value, key)
+    return None if found is _NOTHING else compact(found)
+
+
+def _member_text(value: Any, key: Any) -> str | None:
+    """`value ->> key`: text, whatever stands there."""
+    found = _NOTHING if value is None or key is None else _inner(value, key)
+    if found is _NOTHING or found is None:
+        return None
+    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
 
 def _like(pattern: Any, text: Any, flags: int) -> bool | None:
@@ -659,8 +805,18 @@ def _default(text: str | None) -> str | None:
     return re.sub(r"pg_cast\((.*), '(\w+)'\)", r"\1::\2", _told(text))
 
 
+def _sequence(default: str | None) -> str:
+    """The sequence that a column takes its numbers from; empty when it takes none."""
+    found = re.search(r"nextval\('((?:[^']|'')*)'\)", default or "")
+    return found[1].replace("''", "'") if found else ""
+
+
 def _told(condition: str) -> str:
     """A condition as Postgres would write it."""
+    arrow = re.compile(r"pg_(get|text)\(([^(),]*), ([^(),]*)\)")
+    while found := arrow.search(condition):
+        sign = "->" if found[1] == "get" else "->>"
+        condition = f"{condition[: found.start()]}{found[2]} {sign} {found[3]}{condition[found.end() :]}"
     return condition.replace("auth_uid()", "auth.uid()").replace("auth_role()", "auth.role()").replace("`", '"')
 
 
@@ -689,6 +845,12 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
         "INSERT has another number of expressions than target columns",
         "42601",
     ),
+    (
+        r'cannot INSERT into generated column "(.*)"',
+        r'cannot insert a non-DEFAULT value into column "\1"',
+        "428C9",
+    ),
+    (r'cannot UPDATE generated column "(.*)"', r'column "\1" can only be updated to DEFAULT', "428C9"),
     (r"misuse of aggregate.*", "aggregate functions are not allowed here", "42803"),
 )
 

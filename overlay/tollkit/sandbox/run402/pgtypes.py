@@ -11,7 +11,7 @@ import re
 import uuid
 from calendar import monthrange
 from datetime import UTC, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
 
 __all__ = ["LONG_NAMES", "SqlError", "canonical", "shifted", "stored", "to_json"]
@@ -90,13 +90,14 @@ def canonical(name: str) -> str:
     return f"_{short}" if array else short
 
 
-def stored(kind: str, value: Any, limit: int | None = None) -> Any:
+def stored(kind: str, value: Any, limit: int | None = None, scale: int | None = None) -> Any:
     """A value in the form in which it is stored.
 
     Args:
         kind: The short name of the type.
         value: What a statement or a request gave; None stays None.
-        limit: Of `varchar(n)`.
+        limit: Of `varchar(n)`, or all digits of `numeric(p, s)`.
+        scale: Digits behind the point of `numeric(p, s)`; none when there is only a limit.
 
     Raises:
         SqlError: The type does not take it, in Postgres' words.
@@ -112,6 +113,12 @@ def stored(kind: str, value: Any, limit: int | None = None) -> Any:
             return _number(kind, value, float)
         case "numeric":
             number = _number(kind, value, Decimal)
+            if number.is_infinite() and limit is not None:
+                raise SqlError("numeric field overflow", "22003")
+            if not number.is_finite():
+                raise SqlError(f"the sandbox's database has no {number} in numeric", "0A000")
+            if limit is not None:
+                number = _rounded(number, limit, scale or 0)
             return int(number) if number == number.to_integral_value() and abs(number) < 2**63 else float(number)
         case "bool":
             return _boolean(value)
@@ -138,8 +145,9 @@ def _invalid(kind: str, value: Any) -> SqlError:
 
 def _whole(kind: str, value: Any) -> int:
     try:
-        number = int(value) if not isinstance(value, float) else round(value)
-    except (ValueError, OverflowError, TypeError):
+        # half away from zero, as Postgres rounds what is written with a point
+        number = int(Decimal(str(value)).quantize(1, ROUND_HALF_UP) if isinstance(value, float) else value)
+    except (ValueError, OverflowError, TypeError, InvalidOperation):
         raise _invalid(LONG_NAMES[kind], value) from None
     if not -(2 ** _SIZES[kind]) <= number < 2 ** _SIZES[kind]:
         raise SqlError(f'value "{value}" is out of range for type {LONG_NAMES[kind]}', "22003")
@@ -151,6 +159,15 @@ def _number(kind: str, value: Any, make: Any) -> Any:
         return make(str(value).strip())
     except (ValueError, InvalidOperation):
         raise _invalid(LONG_NAMES.get(kind, kind), value) from None
+
+
+def _rounded(number: Decimal, digits: int, scale: int) -> Decimal:
+    """A number as `numeric(digits, scale)` keeps it."""
+    if number.adjusted() <= digits:
+        number = number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, Context(prec=2_000))
+    if number and number.adjusted() >= digits - scale:
+        raise SqlError("numeric field overflow", "22003")
+    return number
 
 
 def _boolean(value: Any) -> int:

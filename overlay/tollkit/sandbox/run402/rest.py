@@ -77,7 +77,14 @@ class Rest:
         Raises:
             GatewayError: A refusal, as PostgREST has it.
         """
-        columns = self._columns(name)
+        try:
+            columns = self._columns(name)
+        except SqlError:
+            # a view whose table was dropped; Postgres would have dropped it too
+            columns = {}
+        if not columns:
+            told = f"Could not find the table '{self.database.schema}.{name}' in the schema cache"
+            raise _wrong("PGRST205", told, 404)
         work = {"POST": self._insert, "PATCH": self._update, "DELETE": self._delete}.get(self.call.method, self._read)
         try:
             with self.database.as_caller(self.caller):
@@ -125,14 +132,13 @@ class Rest:
     # ---------------------------------------------------------------- who may
 
     def _columns(self, name: str) -> dict[str, Column]:
-        hidden = (
-            self.caller.role != "service" and name not in self.exposure.grants and name not in self.exposure.views
-        )
-        columns = {} if hidden else {column.name: column for column in self.database.columns(name)}
-        if not columns:
-            told = f"Could not find the table '{self.database.schema}.{name}' in the schema cache"
-            raise _wrong("PGRST205", told, 404)
-        return columns
+        listed = self._listed(name) in self.exposure.grants or name in self.exposure.views
+        hidden = self.caller.role != "service" and not listed
+        return {} if hidden else {column.name: column for column in self.database.columns(name)}
+
+    def _listed(self, table: str) -> str:
+        """The name by which the manifest knows a table, which may have been renamed since."""
+        return table if table in self.exposure.grants else self.database.origins.get(table, table)
 
     def _allowed(self, table: str, command: str, part: Callable[[Any], str | None]) -> str:
         """The condition of the policies for a command.
@@ -143,11 +149,11 @@ class Rest:
         role = self.caller.role
         if role == "service":
             return "true"
-        if command not in self.exposure.grants.get(table, {}).get(role, frozenset()):
+        if command not in self.exposure.grants.get(self._listed(table), {}).get(role, frozenset()):
             raise SqlError(f"permission denied for table {table}", "42501")
         found = [
             policy
-            for policy in self.database.policies.get(table, {}).values()
+            for policy in self.database.policies_of(table).values()
             if policy.command in ("ALL", command) and {"public", role} & set(policy.roles)
         ]
         wide = [f"({part(policy) or 'true'})" for policy in found if policy.permissive]
@@ -165,9 +171,10 @@ class Rest:
         view = self.exposure.views.get(name)
         if view is None or self.caller.role == "service":
             return f"{quoted(name)} WHERE ({self._seen(name, 'SELECT')})"
-        allowed = self._seen(view.base, "SELECT")
+        base = self.database.current(view.base)
+        allowed = self._seen(base, "SELECT")
         columns = ", ".join(map(quoted, view.columns))
-        inner = f"SELECT {columns} FROM {quoted(view.base)} WHERE ({view.condition or 'true'}) AND ({allowed})"  # noqa: S608
+        inner = f"SELECT {columns} FROM {quoted(base)} WHERE ({view.condition or 'true'}) AND ({allowed})"  # noqa: S608
         return f"({inner}) AS {quoted(name)} WHERE true"
 
     # ---------------------------------------------------------------- reading
@@ -339,8 +346,8 @@ class Rest:
             ids: list[int] = []
             for row in rows:
                 values = self._values(table, row)
-                if self.caller.user_id and table.name in self.exposure.owners:
-                    values[self.exposure.owners[table.name]] = self.caller.user_id
+                if self.caller.user_id and (owner := self.exposure.owners.get(self._listed(table.name))):
+                    values[owner] = self.caller.user_id
                 names = ", ".join(map(quoted, values))
                 filled = f"({names}) VALUES ({', '.join('?' * len(values))})" if values else "DEFAULT VALUES"
                 tail = ""
@@ -397,8 +404,9 @@ class Rest:
                 told = f"Could not find the '{name}' column of '{table.name}' in the schema cache"
                 raise _wrong("PGRST204", told)
         return {
-            name: stored(table.columns[name].kind or "text", value, table.columns[name].limit)
+            name: stored(column.kind or "text", value, column.limit, column.scale)
             for name, value in given.items()
+            for column in [table.columns[name]]
         }
 
     def _conflict(self, table: _Table) -> tuple[list[str], bool]:
@@ -436,9 +444,10 @@ class _Table:
             raise _wrong("42703", f"column {self.name}.{first} does not exist")
         sql, kind = quoted(column.name), column.kind
         for arrow, key in zip(steps[::2], steps[1::2], strict=True):
-            sql += f" {arrow} {key if key.isdigit() else literal(key)}"
+            step = key if key.isascii() and key.isdigit() and len(key) < 10 else literal(key)
+            sql = f"{'pg_text' if arrow == '->>' else 'pg_get'}({sql}, {step})"
             kind = "text" if arrow == "->>" else "jsonb"
-        return (f"({sql})" if steps else sql), kind
+        return sql, kind
 
 
 def _done(answer: list[dict[str, Any]] | None) -> Response:

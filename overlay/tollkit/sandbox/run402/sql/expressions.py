@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from tollkit.sandbox.run402.pgtypes import SqlError, canonical
+from tollkit.sandbox.run402.sql.comparisons import Kinds, typed
 from tollkit.sandbox.run402.sql.tokens import Token, closing, local, near, quoted, split, tokens, whole
 
 __all__ = ["TYPE_SEQUELS", "condition", "expression", "items_of", "select", "type_at"]
@@ -30,7 +31,8 @@ _WORDS = {
     "uuid_generate_v4": "gen_random_uuid",
 }
 _SIGNS = {"~": "REGEXP", "~*": "MATCH", "!~": "NOT REGEXP", "!~*": "NOT MATCH"}
-_LITERAL_TYPES = frozenset({"timestamptz", "timestamp", "date", "time", "uuid", "jsonb", "json"})
+_LITERAL_TYPES = frozenset({"timestamptz", "timestamp", "date", "time", "uuid", "jsonb", "json", "interval"})
+_ARROWS = {"->": "pg_get", "->>": "pg_text"}
 TYPE_SEQUELS: Mapping[str, tuple[str, ...]] = {
     "double": ("precision",),
     "character": ("varying",),
@@ -109,6 +111,12 @@ def _pieces(found: Sequence[Token]) -> list[str]:
             text, place = interval
             _wrap(out, "pg_shift", f"'{token.text}', {text}")
             continue
+        if token.text in _ARROWS and token.kind == "sign":
+            # functions, since SQLite's own arrows give numbers where Postgres gives text
+            end = _operand(found, place + 1)
+            _wrap(out, _ARROWS[token.text], expression(found[place + 1 : end]))
+            place = end
+            continue
         if token.kind == "word" and token.text == "cast" and after.text == "(":
             end = closing(found, place + 1)
             inner = found[place + 2 : end]
@@ -151,6 +159,25 @@ def _pieces(found: Sequence[Token]) -> list[str]:
     return out
 
 
+def _operand(found: Sequence[Token], place: int) -> int:
+    """Where the operand that begins there ends: a value, a name, a call, with its casts."""
+    if place < len(found) and found[place].text == "-":
+        place += 1
+    if place >= len(found):
+        raise SqlError("syntax error at end of input", "42601")
+    end = closing(found, place) + 1 if found[place].text == "(" else place + 1
+    while end < len(found):
+        if found[end].text == "." and end + 1 < len(found):
+            end += 2
+        elif found[end].text == "(" and _calls(found[end - 1]):
+            end = closing(found, end) + 1
+        elif found[end].text == "::":
+            _, end = type_at(found, end + 1)
+        else:
+            break
+    return end
+
+
 def _calls(before: Token) -> bool:
     return before.kind == "quoted" or (before.kind == "word" and before.text not in _NO_FUNCTION)
 
@@ -178,8 +205,9 @@ def _wrap(out: list[str], function: str, arguments: str) -> None:
 
 
 def _cast_kind(written: str) -> str:
-    size = re.search(r"\((\d+)\)", written)
-    return f"'{canonical(written)}'" + (f", {size[1]}" if size else "")
+    size = re.search(r"\((\d+)(?:,(\d+))?\)", written)
+    limits = "" if size is None else f", {size[1]}" + (f", {size[2]}" if size[2] else "")
+    return f"'{canonical(written)}'{limits}"
 
 
 def _interval(found: Sequence[Token], place: int) -> tuple[str, int] | None:
@@ -193,8 +221,13 @@ def _interval(found: Sequence[Token], place: int) -> tuple[str, int] | None:
     return None
 
 
-def condition(sql: str, schema: str) -> str:
+def condition(sql: str, schema: str, kinds: Kinds) -> str:
     """A condition on rows, for SQLite.
+
+    Args:
+        sql: As Postgres takes it.
+        schema: Name of the project's schema; names may carry it in front.
+        kinds: Types of the columns of the table.
 
     Raises:
         SqlError: It is none.
@@ -208,7 +241,7 @@ def condition(sql: str, schema: str) -> str:
     if not found or depth:
         raise SqlError("syntax error at end of input", "42601")
     with whole():
-        return expression(found)
+        return expression(typed(found, kinds))
 
 
 # -------------------------------------------------------------------- queries
@@ -255,7 +288,7 @@ def items_of(found: Sequence[Token]) -> tuple[str, tuple[tuple[str | None, str |
         body: Sequence[Token] = item
         if len(item) > 2 and item[-2].text == "as":
             alias, body = item[-1].name, item[:-2]
-        elif len(item) > 1 and item[-1].kind in ("word", "quoted") and _ends_operand(item[-2]):
+        elif _has_alias(item):
             alias, body = item[-1].name, item[:-1]
         natural = "?column?"
         if body[-1].text == "*":
@@ -268,17 +301,75 @@ def items_of(found: Sequence[Token]) -> tuple[str, tuple[tuple[str | None, str |
             kind = canonical(kind)
             natural = body[cast - 1].name if body[cast - 1].kind in ("word", "quoted") else kind
         elif all(token.kind in ("word", "quoted") or token.text == "." for token in body):
-            natural = body[-1].name
+            natural = "?column?" if len(body) == 1 and body[0] == Token("word", "null") else body[-1].name
             kind = "bool" if natural in ("true", "false") and len(body) == 1 else _KNOWN.get(natural)
             natural = "bool" if kind == "bool" else natural
-        elif body[0].kind in ("word", "quoted") and len(body) > 1 and body[1].text == "(":
-            natural = body[0].name
-            if closing(body, 1) == len(body) - 1:
+        elif body[0].text in _LITERAL_TYPES and len(body) == 2 and body[1].kind == "text":
+            natural = kind = body[0].text
+        elif body[0].text == "case":
+            natural = _named_by(body) or "case"
+        elif name := _named_by(body):
+            natural = name
+            if (end := closing(body, 1)) == len(body) - 1 or _only_over(body[end + 1 :]):
                 kind = _KNOWN.get(natural)
-        kind = kind or ("bool" if _is_condition(body) else None)
+        kind = kind or ("bool" if _is_condition(body) else _arrow_kind(body))
         written.append(f"{expression(body)} AS {quoted(alias or natural)}")
         known.append((kind, alias or natural))
     return ", ".join(written), tuple(known)
+
+
+def _has_alias(item: Sequence[Token]) -> bool:
+    """Whether the last word is a name for the item, and no part of it."""
+    if len(item) < 2 or item[-1].kind not in ("word", "quoted") or not _ends_operand(item[-2]):
+        return False
+    if item[-1] in _LAST_WORDS:
+        return False
+    cast = next((at for at in range(len(item) - 1, 0, -1) if item[at].text == "::"), None)
+    return cast is None or cast + 1 == len(item) or type_at(item, cast + 1)[1] != len(item)
+
+
+_LAST_WORDS = frozenset(Token("word", word) for word in ("end", "isnull", "notnull"))
+
+
+def _named_by(body: Sequence[Token]) -> str | None:
+    """The column or function that names an expression: of `case`, what stands behind its own `else`."""
+    if body[0].text == "case" and body[0].kind == "word":
+        depth, last = 0, None
+        for at, token in enumerate(body):
+            if token.kind == "word":
+                depth += (token.text == "case") - (token.text == "end")
+                last = at if token.text == "else" and depth == 1 else last
+        return _named_by(body[last + 1 : -1]) if last is not None and last + 1 < len(body) - 1 else None
+    if body[0].kind not in ("word", "quoted") or body[0] in _CONSTANTS:
+        return None
+    if all(token.kind in ("word", "quoted") or token.text == "." for token in body):
+        return body[-1].name
+    if len(body) > 2 and body[1].text == "(" and (_calls(body[0]) or body[0].text == "exists"):
+        end = closing(body, 1) + 1
+        return body[0].name if end == len(body) or body[end].text in ("over", "filter", "within") else None
+    return None
+
+
+def _only_over(rest: Sequence[Token]) -> bool:
+    """Whether nothing but `filter (...)` or `over (...)` stands behind a call."""
+    return len(rest) > 2 and rest[0].text in ("filter", "over") and closing(rest, 1) == len(rest) - 1
+
+
+_CONSTANTS = frozenset(Token("word", word) for word in ("true", "false", "null"))
+
+
+def _arrow_kind(body: Sequence[Token]) -> str | None:
+    """What an arrow into JSON gives, where nothing else stands beside it."""
+    depth, last = 0, ""
+    for token in body:
+        depth += (token.text in "([") - (token.text in ")]") if token.kind == "sign" else 0
+        if depth == 0 and token.kind == "sign" and token.text not in (".", ")", "]"):
+            if token.text == "-" and last:
+                continue
+            if token.text not in _ARROWS:
+                return None
+            last = token.text
+    return {"->": "jsonb", "->>": "text"}.get(last)
 
 
 _COMPARISONS = frozenset(("=", "<", ">", "<=", ">=", "<>", "!=", "~", "~*", "!~", "!~*")) | {

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
 from tollkit.sandbox.run402.pgtypes import SqlError, canonical
+from tollkit.sandbox.run402.sql.comparisons import Kinds, typed
 from tollkit.sandbox.run402.sql.expressions import TYPE_SEQUELS, expression, items_of, select, type_at
 from tollkit.sandbox.run402.sql.tokens import Token, closing, literal, local, near, quoted, split, tokens, whole
 
-__all__ = ["Function", "Policy", "Statement", "statements"]
+__all__ = ["Function", "Policy", "Statement", "compared", "statements"]
 
 
 @attrs.frozen(kw_only=True)
@@ -61,8 +62,22 @@ class Statement:
     function: Function | None = None
     dropped: str | None = None
     """The policy or function that goes."""
+    also: tuple[str, ...] = ()
+    """Further tables of `drop table` and `truncate`."""
+    renamed: str | None = None
+    """The new name of the table."""
+    touched: tuple[str, ...] = ()
+    """Columns that get another name, or go."""
+    lenient: Mapping[str, tuple[str, bool]] = attrs.field(factory=dict[str, tuple[str, bool]])
+    """Of `sql`, what runs only if a column is there (true), or is not (false)."""
+    if_there: bool = False
+    """Whether nothing happens when there is no such table."""
+    restarted: bool = False
+    """Whether the sequences of the tables begin again."""
     secured: bool | None = None
     """Whether row-level security is on from now on."""
+    source: tuple[Token, ...] = ()
+    """As it was written."""
 
 
 def statements(sql: str, schema: str) -> list[Statement]:
@@ -77,7 +92,18 @@ def statements(sql: str, schema: str) -> list[Statement]:
     """
     parts = [part for part in split(local(tokens(sql), schema), ";") if part]
     with whole():
-        return [_statement(part) for part in parts]
+        return [attrs.evolve(_statement(part), source=tuple(part)) for part in parts]
+
+
+def compared(statement: Statement, kinds: Kinds) -> Statement:
+    """The statement, where texts that are compared with columns have the columns' types.
+
+    Args:
+        statement: As it was read, before the tables were known.
+        kinds: Types of the columns of the tables that it names.
+    """
+    tokens_with_types = typed(statement.source, kinds)
+    return statement if tokens_with_types is statement.source else _statement(tokens_with_types)
 
 
 _NOTED = {
@@ -149,9 +175,15 @@ def _writing(found: Sequence[Token]) -> Statement:
 
 
 def _truncate(found: Sequence[Token]) -> Statement:
-    rest = [token for token in found[1:] if token.text not in ("table", "only", "restart", "identity", "cascade")]
+    words = ("table", "only", "restart", "continue", "identity", "cascade", "restrict")
+    rest = [token for token in found[1:] if token not in {Token("word", word) for word in words}]
     names = [part[0].name for part in split(rest) if part]
-    return Statement(command="truncate", sql=tuple(f"DELETE FROM {quoted(name)}" for name in names))  # noqa: S608
+    return Statement(
+        command="truncate",
+        sql=tuple(f"DELETE FROM {quoted(name)}" for name in names),  # noqa: S608
+        also=tuple(names),
+        restarted=any(token.text == "restart" for token in found),
+    )
 
 
 def _after(found: Sequence[Token], *skipped: str) -> int:
@@ -299,6 +331,7 @@ def _drop(found: Sequence[Token]) -> Statement:
         command=f"drop {what}",
         sql=tuple(f"{head} {quoted(name)}" for name in names),
         table=names[0] if names else None,
+        also=tuple(names[1:]),
     )
 
 
@@ -306,7 +339,9 @@ def _alter_table(found: Sequence[Token]) -> Statement:
     place = _after(found, "alter", "table", "if", "exists", "only")
     table = found[place].name
     sql: list[str] = []
-    told = Statement(command="alter table", table=table)
+    if_there = any(token.text == "exists" for token in found[:place])
+    told = Statement(command="alter table", table=table, if_there=if_there)
+    lenient: dict[str, tuple[str, bool]] = {}
     for action in split(found[place + 1 :]):
         texts = [token.text for token in action]
         if texts[-3:] == ["row", "level", "security"]:
@@ -315,11 +350,19 @@ def _alter_table(found: Sequence[Token]) -> Statement:
             told = attrs.evolve(told, note="OWNER has no effect")
         elif texts[:1] == ["rename"]:
             sql.append(f"ALTER TABLE {quoted(table)} {expression(action)}")
+            if texts[1] == "to":
+                told = attrs.evolve(told, renamed=action[2].name)
+            else:
+                old = action[2 if texts[1] == "column" and texts[2:3] != ["to"] else 1].name
+                told = attrs.evolve(told, touched=(*told.touched, old))
         elif texts[:1] == ["drop"] and "constraint" not in texts:
             names = [
                 token for token in action[1:] if token.text not in ("column", "cascade", "restrict", "if", "exists")
             ]
             sql.append(f"ALTER TABLE {quoted(table)} DROP COLUMN {quoted(names[0].name)}")
+            told = attrs.evolve(told, touched=(*told.touched, names[0].name))
+            if "exists" in texts:
+                lenient[sql[-1]] = (names[0].name, True)
         elif texts[:1] == ["add"] and "unique" in texts and texts[1] in ("constraint", "unique"):
             columns = texts.index("unique") + 1
             name = action[2].name if texts[1] == "constraint" else f"{table}_{action[columns + 1].name}_key"
@@ -327,9 +370,11 @@ def _alter_table(found: Sequence[Token]) -> Statement:
         elif texts[:1] == ["add"] and texts[1] not in _TABLE_RULES:
             start = 1 + _after(action[1:], "column", "if", "not", "exists")
             sql.append(f"ALTER TABLE {quoted(table)} ADD COLUMN {_column(table, action[start:], set())}")
+            if "exists" in texts[:start]:
+                lenient[sql[-1]] = (action[start].name, False)
         else:
             raise SqlError(f"the sandbox's database does not know ALTER TABLE {' '.join(texts[:2]).upper()}", "0A000")
-    return attrs.evolve(told, sql=tuple(sql))
+    return attrs.evolve(told, sql=tuple(sql), lenient=lenient)
 
 
 def _create_policy(found: Sequence[Token]) -> Statement:

@@ -26,6 +26,7 @@ PASSED_ON = {
     ("run402/deploy/errors.py", "given.upper()"): "of an answer",
     ("run402/errors.py", "told.default_code"): "the code of its class",
     ("run402/errors.py", "error.code"): "of another error",
+    ("run402/errors.py", "said.get('code')"): "of an answer",
     ("run402/kernel.py", "envelope.get('code')"): "of an answer",
     ("run402/namespaces/blobs.py", "error.code"): "of another error",
     ("run402/namespaces/email.py", "ApiError.default_code"): "the code of its class",

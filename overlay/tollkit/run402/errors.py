@@ -103,7 +103,7 @@ class Run402Error(TollkitError):
         said: Mapping[str, Any] = body if is_object(body) else {}
         super().__init__(
             message,
-            code=_text(said.get("code")) if code is None else code,
+            code=code,
             status=status,
             body=body,
             hint=hint,
@@ -112,6 +112,8 @@ class Run402Error(TollkitError):
             retryable=_flag(said.get("retryable")) if retryable is None else retryable,
             safe_to_retry=bool(_flag(said.get("safe_to_retry"))) if safe_to_retry is None else safe_to_retry,
         )
+        if code is None and isinstance(said.get("code"), str):
+            self.code = said.get("code")
 
     def __init_subclass__(cls, **told: Any) -> None:
         super().__init_subclass__(**told)

@@ -282,9 +282,11 @@ def test_what_somebody_else_brings_while_addresses_are_asked_for(kit: Kit) -> No
 def test_thousands_of_files_need_few_threads(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload, "BATCH", 40)
     most = [0]
+    before = set(threading.enumerate())  # another test's may still be on their way out
 
     def told(event: Any) -> None:
-        most[0] = max(most[0], sum(thread.name.startswith("tollkit") for thread in threading.enumerate()))
+        new = set(threading.enumerate()) - before
+        most[0] = max(most[0], sum(thread.name.startswith("tollkit") for thread in new))
 
     site = {f"{number}.txt": b"%d" % number for number in range(150)}
     kit.do("deploy.apply", kit.spec(site), on_event=told, max_uploads=4)

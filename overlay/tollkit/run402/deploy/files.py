@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import attrs
 
 from tollkit.core.arguments import required_text, texts
-from tollkit.errors import ArgumentError
+from tollkit.errors import ArgumentError, ConfigurationError
 from tollkit.run402.config import allowance_path, config_dir
 from tollkit.run402.errors import LocalError, raised
 
@@ -259,7 +259,7 @@ def _wallet_places() -> frozenset[str]:
     """The folder in which Run402's tools keep keys, and the file of the wallet."""
     try:
         return frozenset(map(os.path.realpath, (config_dir(), allowance_path())))
-    except RuntimeError:  # nobody has a home here
+    except ConfigurationError:  # nobody has a home here
         return frozenset()
 
 

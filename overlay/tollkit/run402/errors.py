@@ -113,7 +113,7 @@ class Run402Error(TollkitError):
             safe_to_retry=bool(_flag(said.get("safe_to_retry"))) if safe_to_retry is None else safe_to_retry,
         )
         if code is None and isinstance(said.get("code"), str):
-            self.code = said.get("code")
+            self.code: str | None = said.get("code")
 
     def __init_subclass__(cls, **told: Any) -> None:
         super().__init_subclass__(**told)

@@ -4,61 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-TESTS = Path(__file__).parent
-UNMEASURED = (
-    "bench",
-    "concurrency",
-    "docs",
-    "faults",
-    "fuzz",
-    "generated",
-    "hostile",
-    "packaging",
-    "run402/test_run402_keystore_killed.py",
-    "specs",
-    "types",
-)
-"""Tests that look at the whole from outside, and take twice as long when coverage follows every line of it. What they
-run is measured by the tests of its own room."""
-_FOR_PROCESSES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_RUN")
-
-
-class _Measuring:
-    """Has coverage follow this process and those that it starts, or not."""
-
-    def __init__(self) -> None:
-        self._on = True
-        self._put_away: dict[str, str] = {}
-
-    def turn(self, on: bool) -> None:
-        coverage = sys.modules.get("coverage")
-        measuring = coverage.Coverage.current() if coverage else None
-        if measuring is None or on is self._on:
-            return
-        self._on = on
-        if on:
-            os.environ.update(self._put_away)
-            measuring.start()
-        else:
-            measuring.stop()
-            self._put_away = {name: os.environ.pop(name) for name in _FOR_PROCESSES if name in os.environ}
-
-
-_measuring = _Measuring()
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Measure the tests that are there to be measured."""
-    _measuring.turn(not item.path.relative_to(TESTS).as_posix().startswith(UNMEASURED))
-    return (yield)
 
 
 def pytest_configure() -> None:

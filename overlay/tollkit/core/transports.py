@@ -89,7 +89,7 @@ class _Refusal:
         response: For whoever called: its bytes are still to be read.
         status_code: 402.
         headers: As they came.
-        content: The body, decoded; empty where it cannot be, or would be too long.
+        content: The body, decoded; empty where it cannot be, would be too long, or is gone.
     """
 
     def __init__(self, response: httpx.Response, body: bytes | None) -> None:
@@ -97,7 +97,7 @@ class _Refusal:
         self.status_code = response.status_code
         self.headers = response.headers
         self.content = b""
-        with contextlib.suppress(TollkitError, httpx.DecodingError):
+        with contextlib.suppress(TollkitError, httpx.DecodingError, httpx.StreamError):
             self.content = response.read() if body is None else _decoded(response.headers, body)
 
 

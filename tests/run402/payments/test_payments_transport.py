@@ -393,6 +393,24 @@ async def _read_before_async(response: httpx.Response) -> httpx.Response:
     return response
 
 
+class _Drops(httpx.BaseTransport):
+    """As transports that count bytes do it: the body is gone before anyone has looked at it."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = httpx.Response(402, stream=httpx.ByteStream(b"{}"))
+        for _ in answer.iter_raw():
+            pass
+        return answer
+
+
+def test_a_402_whose_body_is_gone_comes_back_as_it_is() -> None:
+    client = httpx.Client(transport=payer().transport(_Drops()))
+    answer = client.send(client.build_request("GET", "https://x.test/"), stream=True)
+    assert answer.status_code == 402
+    with pytest.raises(httpx.StreamConsumed):
+        answer.read()
+
+
 class _Reads(httpx.HTTPTransport):
     """As transports that log or cache do it."""
 

@@ -74,7 +74,7 @@ def test_statements_answer_as_the_real_gateway(side: Side, run402_sandbox: Run40
 def test_keys_of_the_sql_route(caller: Caller, run402_sandbox: Run402Sandbox, project: Project) -> None:
     path = f"/projects/v1/admin/{project.id}/sql"
     none = caller.post(path, content="select 1")
-    assert (none.status_code, none.json()["message"]) == (401, "A project service key is required.")
+    assert (none.status_code, none.json()["message"]) == (401, "A project service key is required")
     assert caller.post(path, content="select 1", key=run402_sandbox.seed_project().service_key).status_code == 403
     assert caller.post(path, content="select 1", key=project.anon_key).status_code == 403
     for options in (

@@ -106,27 +106,27 @@ class Access:
         """See `Gateway.by_service_key`."""
         key = _bearer(request) or request.headers.get("apikey")
         if not key:
-            raise GatewayError(401, "AUTHENTICATION_REQUIRED", "A project service key is required.")
+            raise GatewayError(401, "AUTHENTICATION_REQUIRED", "A project service key is required")
         found = self._by_key(key)
         if found is None:
-            raise GatewayError(401, "UNAUTHORIZED", "The service key is not known.")
+            raise GatewayError(401, "UNAUTHORIZED", "The service key is not known")
         project, kind = found
         if project_id is not None:
             self._gateway.project(project_id)
             if project.id != project_id:
-                raise GatewayError(403, "UNAUTHORIZED", "The service key does not belong to this project.")
+                raise GatewayError(403, "UNAUTHORIZED", "The service key does not belong to this project")
         if kind != "service":
-            raise GatewayError(403, "UNAUTHORIZED", "The service key is needed for this, not the anon key.")
+            raise GatewayError(403, "UNAUTHORIZED", "The service key is needed for this, not the anon key")
         return self._counted(project, paid=paid)
 
     def by_any_key(self, request: Request, *, paid: bool) -> tuple[Project, Literal["anon", "service"]]:
         """See `Gateway.by_any_key`."""
         key = request.headers.get("apikey") or _bearer(request)
         if not key:
-            raise GatewayError(401, "AUTHENTICATION_REQUIRED", "A project key is required.")
+            raise GatewayError(401, "AUTHENTICATION_REQUIRED", "A project key is required")
         found = self._by_key(key)
         if found is None:
-            raise GatewayError(401, "UNAUTHORIZED", "The project key is not known.")
+            raise GatewayError(401, "UNAUTHORIZED", "The project key is not known")
         project, kind = found
         return self._counted(project, paid=paid), kind
 
@@ -144,7 +144,7 @@ class Access:
             raise GatewayError(
                 402,
                 "PROJECT_PAST_DUE",
-                "The project's lease has ended.",
+                "The project's lease has ended",
                 category="lifecycle",
                 details={"project_id": project.id},
                 next_actions=[{"type": "renew_tier"}],
@@ -159,7 +159,7 @@ class Access:
         value = request.headers.get(HEADER)
         if not value:
             raise GatewayError(
-                401, "AUTHENTICATION_REQUIRED", f"A wallet's signature is required, in the header {HEADER}."
+                401, "AUTHENTICATION_REQUIRED", f"A wallet's signature is required, in the header {HEADER}"
             )
         address = _address_asked_for(request)
         signed = self.signed_in(value, domain=urlsplit(address).hostname or "", uri=address)
@@ -260,7 +260,7 @@ def _refused(reason: str) -> GatewayError:
     return GatewayError(
         402,
         "INVALID_WALLET_SIGNATURE",
-        f"The wallet's signature is refused: {reason}.",
+        f"The wallet's signature is refused: {reason}",
         category="auth",
         details={"reason": reason},
     )

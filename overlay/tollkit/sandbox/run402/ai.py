@@ -103,12 +103,12 @@ class AiRoutes(OperationGroup):
         call.text("context", required=False)
         words, usage = len(text.split()), self._used(project)
         if not usage["active"]:
-            raise GatewayError(402, "TRANSLATION_NOT_ACTIVE", "The project has no translation pack.")
+            raise GatewayError(402, "TRANSLATION_NOT_ACTIVE", "The project has no translation pack")
         if words > usage["remaining_words"]:
             raise GatewayError(
                 402,
                 "QUOTA_EXCEEDED",
-                "The project's words of this month are used up.",
+                "The project's words of this month are used up",
                 details={"requested_words": words, "remaining_words": usage["remaining_words"]},
             )
         self._db.execute(
@@ -159,7 +159,7 @@ class AiRoutes(OperationGroup):
 def _language(call: Call, name: str) -> str:
     language = call.required(name)
     if _LANGUAGE.fullmatch(language) is None:
-        raise GatewayError(400, "VALIDATION_ERROR", f"{name} must be a language such as de.", details={"field": name})
+        raise GatewayError(400, "VALIDATION_ERROR", f"{name} must be a language such as de", details={"field": name})
     return language
 
 

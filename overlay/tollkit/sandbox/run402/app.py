@@ -112,11 +112,11 @@ def build_app(gateway: Gateway, groups: Iterable[Group]) -> ASGIApp:
             GatewayError(
                 405,
                 "METHOD_NOT_ALLOWED",
-                f"{path} does not take {scope['method']}.",
+                f"{path} does not take {scope['method']}",
                 headers={"allow": ", ".join(sorted({each for route in known for each in route.methods or ()}))},
             )
             if known
-            else GatewayError(404, "NOT_FOUND", "There is nothing here.")
+            else GatewayError(404, "NOT_FOUND", "There is nothing here")
         )
         with gateway.lock:
             answer = refusal.answer(gateway.new_id("trc_"))

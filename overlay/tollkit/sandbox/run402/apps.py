@@ -168,7 +168,7 @@ class AppRoutes(OperationGroup):
         if row["visibility"] == "private" and not own:
             raise _unknown(row["id"])
         if not row["fork_allowed"] and not own:
-            raise GatewayError(403, "FORK_NOT_ALLOWED", "The version must not be forked.")
+            raise GatewayError(403, "FORK_NOT_ALLOWED", "The version must not be forked")
         subdomain = call.text("subdomain", required=False)
         if subdomain is not None:
             self._names.check_free(None, subdomain)
@@ -176,7 +176,7 @@ class AppRoutes(OperationGroup):
         lease = gateway.active_lease(wallet)
         order = list(TIERS)
         if lease is not None and order.index(lease.tier) < order.index(least):
-            raise GatewayError(402, "TIER_TOO_SMALL", f"The app needs the tier {least}.", details={"min_tier": least})
+            raise GatewayError(402, "TIER_TOO_SMALL", f"The app needs the tier {least}", details={"min_tier": least})
         # as a project's: without a lease the first one pays for it
         usual = 0 if lease else gateway.payments.price(f"tier:{least}", TIERS[least].price)
         headers = gateway.pay(call.request, usual, "fork")

@@ -168,9 +168,9 @@ class BillingRoutes:
         if is_address(identifier):
             return "wallet", identifier, account
         if "@" not in identifier:
-            raise GatewayError(400, "VALIDATION_ERROR", "The identifier must be a wallet or an e-mail address.")
+            raise GatewayError(400, "VALIDATION_ERROR", "The identifier must be a wallet or an e-mail address")
         if account is None:
-            raise GatewayError(404, "ACCOUNT_NOT_FOUND", f"There is no account of {identifier}.")
+            raise GatewayError(404, "ACCOUNT_NOT_FOUND", f"There is no account of {identifier}")
         return "email", identifier, account
 
     def _balance(self, call: Call) -> Any:
@@ -190,7 +190,7 @@ class BillingRoutes:
         kind, identifier, account = self._asked(call.path["wallet"])
         text = call.query.get("limit", str(_ENTRIES))
         if not (text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= _MOST_ENTRIES):
-            raise GatewayError(400, "VALIDATION_ERROR", f"limit must be a number from 1 to {_MOST_ENTRIES}.")
+            raise GatewayError(400, "VALIDATION_ERROR", f"limit must be a number from 1 to {_MOST_ENTRIES}")
         rows = self._gateway.db.execute(
             "SELECT * FROM entries WHERE account_id = ? ORDER BY sequence DESC LIMIT ?",
             (account.id if account else "", int(text)),
@@ -225,7 +225,7 @@ class BillingRoutes:
     def _existing(self, account_id: str) -> Account:
         account = self.account(account_id)
         if account is None or account.id != account_id:
-            raise GatewayError(404, "ACCOUNT_NOT_FOUND", f"There is no account {account_id}.")
+            raise GatewayError(404, "ACCOUNT_NOT_FOUND", f"There is no account {account_id}")
         return account
 
     def _link_wallet(self, call: Call) -> Any:
@@ -234,7 +234,7 @@ class BillingRoutes:
         other = self.account(wallet)
         if other is not None and other.id != account.id:
             if other.email is not None:
-                raise GatewayError(409, "WALLET_LINKED", "The wallet is linked to another account.")
+                raise GatewayError(409, "WALLET_LINKED", "The wallet is linked to another account")
             self._merge(other, account)
         self._gateway.db.execute("UPDATE accounts SET wallet = ? WHERE id = ?", (wallet, account.id))
         self._gateway.move_lease(account.holder, wallet)
@@ -255,7 +255,7 @@ class BillingRoutes:
         enabled = call.flag("enabled")
         threshold = account.threshold if call.body.get("threshold") is None else call.whole("threshold")
         if threshold < 0:
-            raise GatewayError(400, "VALIDATION_ERROR", "threshold must not be negative.")
+            raise GatewayError(400, "VALIDATION_ERROR", "threshold must not be negative")
         self._gateway.db.execute(
             "UPDATE accounts SET auto_recharge = ?, threshold = ? WHERE id = ?", (enabled, threshold, account.id)
         )
@@ -304,7 +304,7 @@ class BillingRoutes:
     def _top_up(self, call: Call) -> Response:
         amount = call.whole("amount_usd_micros")
         if amount <= 0:
-            raise GatewayError(400, "VALIDATION_ERROR", "amount_usd_micros must be more than 0.")
+            raise GatewayError(400, "VALIDATION_ERROR", "amount_usd_micros must be more than 0")
         return self._checkout(self._account_of(wallet=_wallet(call.required("wallet"))), "topup", amount)
 
     def _tier_checkout(self, call: Call) -> Response:
@@ -321,7 +321,7 @@ class BillingRoutes:
         if wallet:
             return self._account_of(wallet=_wallet(wallet))
         if not email:
-            raise GatewayError(400, "VALIDATION_ERROR", "wallet or email must be given.")
+            raise GatewayError(400, "VALIDATION_ERROR", "wallet or email must be given")
         return self._account_of(email=_email(email))
 
     def _checkout(self, account: Account, kind: str, amount: int, tier: str | None = None) -> Response:
@@ -361,7 +361,7 @@ class BillingRoutes:
             "SELECT * FROM checkouts WHERE id = ?", (checkout_id,)
         ).fetchone()
         if row is None:
-            raise GatewayError(404, "CHECKOUT_NOT_FOUND", "There is no such checkout.")
+            raise GatewayError(404, "CHECKOUT_NOT_FOUND", "There is no such checkout")
         return row
 
     def _page(self, call: Call) -> Response:
@@ -390,7 +390,7 @@ class BillingRoutes:
             raise GatewayError(
                 429,
                 "RATE_LIMITED",
-                "The faucet gives once a day.",
+                "The faucet gives once a day",
                 headers={"retry-after": str(wait)},
                 retry_after=wait,
             )
@@ -409,12 +409,12 @@ class BillingRoutes:
 
 def _wallet(text: str) -> str:
     if not is_address(text):
-        raise GatewayError(400, "VALIDATION_ERROR", "The address must be 0x and 40 hex digits.")
+        raise GatewayError(400, "VALIDATION_ERROR", "The address must be 0x and 40 hex digits")
     return text
 
 
 def _email(text: str) -> str:
     name, at, domain = text.partition("@")
     if not (name and at and domain) or any(letter.isspace() for letter in text):
-        raise GatewayError(400, "VALIDATION_ERROR", "email is no e-mail address.", details={"field": "email"})
+        raise GatewayError(400, "VALIDATION_ERROR", "email is no e-mail address", details={"field": "email"})
     return text

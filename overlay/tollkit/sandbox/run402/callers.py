@@ -71,26 +71,26 @@ class Callers:
         session = self._ci.session(request)
         if session is not None:
             if not ci:
-                raise GatewayError(403, "insufficient_scope", "A CI session may not do this.")
+                raise GatewayError(403, "insufficient_scope", "A CI session may not do this")
             return self._worker(session, project_id or session.project_id)
         if wallet and "apikey" not in request.headers and project_id is not None:
             return self._owner(self._gateway.wallet(request), project_id)
         project, kind = self._gateway.by_any_key(request)
         if project_id not in (None, project.id):
-            raise GatewayError(404, "RESOURCE_NOT_FOUND", "The project has nothing of that id.")
+            raise GatewayError(404, "RESOURCE_NOT_FOUND", "The project has nothing of that id")
         if self.wallet_with_key and not request.headers.get("authorization"):
             return self._owner(self._gateway.wallet(request), project.id)
         return Caller(project=project, name=f"key:{kind}")
 
     def _worker(self, session: Session, project_id: str) -> Caller:
         if project_id != session.project_id:
-            raise GatewayError(403, "forbidden_plan", "The CI session is for another project.")
+            raise GatewayError(403, "forbidden_plan", "The CI session is for another project")
         return Caller(project=self._live(project_id), name=f"ci:{session.binding_id}", session=session)
 
     def _owner(self, wallet: str, project_id: str) -> Caller:
         project = self._live(project_id)
         if project.wallet.lower() != wallet.lower():
-            raise GatewayError(403, "UNAUTHORIZED", "The project belongs to another wallet.")
+            raise GatewayError(403, "UNAUTHORIZED", "The project belongs to another wallet")
         return Caller(project=project, name=wallet)
 
     def _live(self, project_id: str) -> Project:
@@ -99,7 +99,7 @@ class Callers:
             raise GatewayError(
                 402,
                 "PROJECT_PAST_DUE",
-                "The project's lease has ended.",
+                "The project's lease has ended",
                 category="lifecycle",
                 details={"project_id": project.id},
                 next_actions=[{"type": "renew_tier"}],

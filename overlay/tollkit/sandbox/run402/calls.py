@@ -131,7 +131,7 @@ class Call:
         try:
             return json_of(self.content)
         except ValueError as error:
-            raise GatewayError(400, "VALIDATION_ERROR", f"The body {error}.") from None
+            raise GatewayError(400, "VALIDATION_ERROR", f"The body {error}") from None
 
     @cached_property
     def body(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class Call:
         """
         told: Any = self.json
         if not is_object(told):
-            raise GatewayError(400, "VALIDATION_ERROR", "The body must be a JSON object.")
+            raise GatewayError(400, "VALIDATION_ERROR", "The body must be a JSON object")
         return dict(told)
 
     def text(self, name: str, *, required: bool = True) -> str | None:
@@ -155,7 +155,7 @@ class Call:
         if value is None and not required:
             return None
         if not isinstance(value, str) or (required and not value.strip()):
-            raise GatewayError(400, "VALIDATION_ERROR", f"{name} must be a text.", details={"field": name})
+            raise GatewayError(400, "VALIDATION_ERROR", f"{name} must be a text", details={"field": name})
         return value
 
     def required(self, name: str) -> str:
@@ -174,7 +174,7 @@ class Call:
         """
         value = self.body.get(name)
         if not _is_whole(value):
-            raise GatewayError(400, "VALIDATION_ERROR", f"{name} must be a whole number.", details={"field": name})
+            raise GatewayError(400, "VALIDATION_ERROR", f"{name} must be a whole number", details={"field": name})
         return value
 
     def flag(self, name: str) -> bool:
@@ -185,7 +185,7 @@ class Call:
         """
         value = self.body.get(name)
         if not isinstance(value, bool):
-            raise GatewayError(400, "VALIDATION_ERROR", f"{name} must be true or false.", details={"field": name})
+            raise GatewayError(400, "VALIDATION_ERROR", f"{name} must be true or false", details={"field": name})
         return value
 
 
@@ -274,7 +274,7 @@ class _Endpoint:
             refusal = GatewayError(501, "MISSING_EXTRA", missing.message)
         except Exception:
             logger.exception("a handler of the sandbox failed: %s %s", call.method, call.request.url.path)
-            refusal = GatewayError(500, "INTERNAL_ERROR", "The sandbox failed.")
+            refusal = GatewayError(500, "INTERNAL_ERROR", "The sandbox failed")
         else:
             return answer if isinstance(answer, Response) else json_answer(answer)
         return refusal.answer(self._gateway.new_id("trc_"))

@@ -359,9 +359,9 @@ class GitHub:
     def _give(self, call: Call) -> Any:
         run = self._runs.get(call.path["run"])
         if run is None:
-            raise GatewayError(404, "NOT_FOUND", "There is no such run.")
+            raise GatewayError(404, "NOT_FOUND", "There is no such run")
         if call.headers.get("authorization") != f"Bearer {run['token']}":
-            raise GatewayError(401, "UNAUTHORIZED", "The request token of the run is required.")
+            raise GatewayError(401, "UNAUTHORIZED", "The request token of the run is required")
         audience = call.query.get("audience") or f"https://github.com/{run['claims']['repository_owner']}"
         token = self.token(run["claims"], audience=audience)
         return {"count": len(token), "value": token}
@@ -420,10 +420,10 @@ class CiRoutes:
         session = self._sessions.get(token)
         now = self._gateway.clock.now()
         if session is None or now >= session.expires_at:
-            raise GatewayError(401, "invalid_token", "The CI session is not known, or it ended.")
+            raise GatewayError(401, "invalid_token", "The CI session is not known, or it ended")
         binding = self.bindings[session.binding_id]
         if not binding.alive(now):
-            raise GatewayError(401, "invalid_token", "The binding of the CI session was revoked, or it ended.")
+            raise GatewayError(401, "invalid_token", "The binding of the CI session was revoked, or it ended")
         binding.last_used_at = now
         return session
 
@@ -540,14 +540,14 @@ class CiRoutes:
     def _owned(self, project_id: str, wallet: str) -> Project:
         project = self._gateway.project(project_id)
         if project.wallet.lower() != wallet.lower():
-            raise GatewayError(403, "UNAUTHORIZED", "The project belongs to another wallet.")
+            raise GatewayError(403, "UNAUTHORIZED", "The project belongs to another wallet")
         return project
 
     def _own(self, call: Call) -> Binding:
         wallet = self._gateway.wallet(call.request)
         binding = self.bindings.get(call.path["binding_id"])
         if binding is None:
-            raise GatewayError(404, "RESOURCE_NOT_FOUND", "There is no such binding.")
+            raise GatewayError(404, "RESOURCE_NOT_FOUND", "There is no such binding")
         self._owned(binding.project_id, wallet)
         return binding
 
@@ -651,7 +651,7 @@ def _refuse(status: int, code: str, message: str) -> NoReturn:
 
 
 def _invalid(name: str, message: str) -> GatewayError:
-    return GatewayError(400, "VALIDATION_ERROR", f"{name} {message}.", details={"field": name})
+    return GatewayError(400, "VALIDATION_ERROR", f"{name} {message}", details={"field": name})
 
 
 def _texts(call: Call, name: str) -> list[str]:

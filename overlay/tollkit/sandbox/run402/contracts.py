@@ -360,11 +360,11 @@ class ContractRoutes(OperationGroup):
         asked = hashlib.sha256(json.dumps(call.body, sort_keys=True).encode()).hexdigest()
         if key is not None and (first := self._first_of(project, key)) is not None:
             if first["request_hash"] != asked:
-                raise GatewayError(409, "IDEMPOTENCY_KEY_REUSED", "The key came with another call before.")
+                raise GatewayError(409, "IDEMPOTENCY_KEY_REUSED", "The key came with another call before")
             return Answer(self._shown_call(first), 200)
         row = self._wallet(project, wallet_id)
         if row["status"] != "active":
-            raise GatewayError(409, "WALLET_NOT_ACTIVE", f"The wallet is {row['status']}.")
+            raise GatewayError(409, "WALLET_NOT_ACTIVE", f"The wallet is {row['status']}")
         if row["chain"] != chain:
             raise invalid("chain", f"must be the wallet's, {row['chain']}")
         self._spend(row, value)
@@ -380,7 +380,7 @@ class ContractRoutes(OperationGroup):
         destination = address(call, "destination_address")
         value = int(row["balance_wei"]) - GAS * GAS_PRICE_WEI
         if value <= 0:
-            raise GatewayError(409, "NOTHING_TO_DRAIN", "The wallet holds no more than the gas would cost.")
+            raise GatewayError(409, "NOTHING_TO_DRAIN", "The wallet holds no more than the gas would cost")
         self._spend(row, value)
         told = self._shown_call(self._send(row, "drain", destination, "", [], value))
         return {name: told[name] for name in ("call_id", "status", "tx_hash")}
@@ -417,7 +417,7 @@ class ContractRoutes(OperationGroup):
             raise GatewayError(
                 402,
                 "INSUFFICIENT_FUNDS",
-                "The wallet does not hold that much, and the gas.",
+                "The wallet does not hold that much, and the gas",
                 details={"wallet_id": row["id"], "balance_wei": row["balance_wei"], "missing_wei": str(-left)},
             )
         self._hold(row, left)
@@ -489,7 +489,7 @@ class ContractRoutes(OperationGroup):
 def _confirmed(call: Call, header: str, wallet_id: str) -> None:
     if call.headers.get(header) != wallet_id:
         raise GatewayError(
-            400, "CONFIRMATION_REQUIRED", f"The header {header} must tell the wallet's id once more.", header=header
+            400, "CONFIRMATION_REQUIRED", f"The header {header} must tell the wallet's id once more", header=header
         )
 
 

@@ -211,12 +211,12 @@ def _asked(call: Call) -> tuple[str, list[Any] | None]:
     if call.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
         sql, params = call.required("sql"), call.body.get("params")
         if params is not None and not is_list(params):
-            raise GatewayError(400, "VALIDATION_ERROR", "params must be a list.", details={"field": "params"})
+            raise GatewayError(400, "VALIDATION_ERROR", "params must be a list", details={"field": "params"})
     else:
         try:
             sql = call.content.decode("utf-8")
         except UnicodeDecodeError:
-            raise GatewayError(400, "VALIDATION_ERROR", "The statement is not UTF-8.") from None
+            raise GatewayError(400, "VALIDATION_ERROR", "The statement is not UTF-8") from None
     if not sql.strip():
-        raise GatewayError(400, "VALIDATION_ERROR", "There is no statement.", details={"field": "sql"})
+        raise GatewayError(400, "VALIDATION_ERROR", "There is no statement", details={"field": "sql"})
     return sql, params or None

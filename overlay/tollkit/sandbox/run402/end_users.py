@@ -139,7 +139,7 @@ class EndUserRoutes:
         email = _email(call)
         parts = urlsplit(call.required("redirect_url"))
         if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise GatewayError(400, "VALIDATION_ERROR", "redirect_url must be an http(s) address.")
+            raise GatewayError(400, "VALIDATION_ERROR", "redirect_url must be an http(s) address")
         gateway, now = self._gateway, self._gateway.clock.now()
         token = gateway.new_id("ml_", 48)
         query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("token", token)])
@@ -170,11 +170,11 @@ class EndUserRoutes:
     def _set_password(self, call: Call) -> Any:
         user = self._signed_in(call)
         if not self._password_allowed(user["project_id"]):
-            raise GatewayError(403, "PASSWORD_SET_NOT_ALLOWED", "The project does not let users set a password.")
+            raise GatewayError(403, "PASSWORD_SET_NOT_ALLOWED", "The project does not let users set a password")
         new = call.required("new_password")
         current = call.text("current_password", required=False)
         if user["password"] is not None and not _matches(user, current or ""):
-            raise GatewayError(401, "INVALID_CREDENTIALS", "The current password is wrong.")
+            raise GatewayError(401, "INVALID_CREDENTIALS", "The current password is wrong")
         self._gateway.db.execute(
             "UPDATE end_users SET password = ? WHERE id = ?", (_hashed(user["id"], new), user["id"])
         )
@@ -184,7 +184,7 @@ class EndUserRoutes:
         project = self._gateway.by_service_key(call.request)
         apikey = call.headers.get("apikey")
         if apikey not in (None, project.anon_key, project.service_key):
-            raise GatewayError(403, "UNAUTHORIZED", "apikey and service key are not of the same project.")
+            raise GatewayError(403, "UNAUTHORIZED", "apikey and service key are not of the same project")
         allowed = call.flag("allow_password_set")
         self._gateway.db.execute("INSERT OR REPLACE INTO auth_settings VALUES (?, ?)", (project.id, allowed))
         return {"status": "ok", "allow_password_set": allowed}
@@ -203,7 +203,7 @@ class EndUserRoutes:
         email = _email(call)
         user = self._find(project.id, email)
         if user is None:
-            raise GatewayError(404, "USER_NOT_FOUND", f"The project has no user {email}.")
+            raise GatewayError(404, "USER_NOT_FOUND", f"The project has no user {email}")
         self._gateway.db.execute("UPDATE end_users SET is_admin = ? WHERE id = ?", (admin, user["id"]))
         return {"status": "ok", "email": email, "is_admin": admin}
 
@@ -215,14 +215,14 @@ class EndUserRoutes:
             "SELECT * FROM magic_links WHERE token = ? AND project_id = ?", (token, project.id)
         ).fetchone()
         if row is None or row["used"] or row["expires_at"] <= self._gateway.clock.now():
-            raise GatewayError(401, "INVALID_TOKEN", "The link is unknown, was used, or is too old.")
+            raise GatewayError(401, "INVALID_TOKEN", "The link is unknown, was used, or is too old")
         db.execute("UPDATE magic_links SET used = 1 WHERE token = ?", (token,))
         return self._ensure(project.id, row["email"])
 
     def _of_password(self, project: Project, email: str, password: str) -> sqlite3.Row:
         user = self._find(project.id, email)
         if user is None or user["password"] is None or not _matches(user, password):
-            raise GatewayError(401, "INVALID_CREDENTIALS", "The address or the password is wrong.")
+            raise GatewayError(401, "INVALID_CREDENTIALS", "The address or the password is wrong")
         return user
 
     def _of_refresh(self, project: Project, token: str) -> sqlite3.Row:
@@ -234,7 +234,7 @@ class EndUserRoutes:
             (token, project.id),
         ).fetchone()
         if row is None or row["ends_at"] <= self._gateway.clock.now():
-            raise GatewayError(401, "INVALID_TOKEN", "The refresh token is unknown, was used, or is too old.")
+            raise GatewayError(401, "INVALID_TOKEN", "The refresh token is unknown, was used, or is too old")
         db.execute("DELETE FROM refresh_tokens WHERE token = ?", (token,))
         return row
 
@@ -272,7 +272,7 @@ class EndUserRoutes:
         project = self._project(call)
         scheme, _, token = call.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or token in ("", project.anon_key, project.service_key):
-            raise GatewayError(401, "AUTHENTICATION_REQUIRED", "A session of an end user is required.")
+            raise GatewayError(401, "AUTHENTICATION_REQUIRED", "A session of an end user is required")
         user_id = user_of(self._gateway, project.id, token.strip())
         found: sqlite3.Row = self._gateway.db.execute("SELECT * FROM end_users WHERE id = ?", (user_id,)).fetchone()
         return found
@@ -319,7 +319,7 @@ def user_of(gateway: Gateway, project_id: str, token: str) -> str:
         "SELECT 1 FROM end_users WHERE id = ? AND project_id = ?", (user_id, project_id)
     ).fetchone()
     if known is None or claims["project_id"] != project_id or claims["exp"] <= gateway.clock.now():
-        raise GatewayError(401, "AUTHENTICATION_REQUIRED", "A valid session of an end user is required.")
+        raise GatewayError(401, "AUTHENTICATION_REQUIRED", "A valid session of an end user is required")
     return str(user_id)
 
 
@@ -350,7 +350,7 @@ def _claims(head: str) -> dict[str, Any]:
 def _email(call: Call) -> str:
     email = call.required("email").strip().lower()
     if not _EMAIL.fullmatch(email):
-        raise GatewayError(400, "VALIDATION_ERROR", "email must be an e-mail address.", details={"field": "email"})
+        raise GatewayError(400, "VALIDATION_ERROR", "email must be an e-mail address", details={"field": "email"})
     return email
 
 

@@ -309,7 +309,7 @@ class FunctionRoutes(OperationGroup):
                 most = TIERS[self._gateway.project(project_id).tier].max_functions
                 if len(self._rows(project_id)) >= most:
                     raise GatewayError(
-                        422, "FUNCTION_LIMIT_REACHED", "The tier has no room for another function.", limit=most
+                        422, "FUNCTION_LIMIT_REACHED", "The tier has no room for another function", limit=most
                     )
             self._db.execute(
                 "INSERT INTO functions"
@@ -493,7 +493,7 @@ class FunctionRoutes(OperationGroup):
             answer = made.response()
         except Exception as error:  # whatever the test's function does, the gateway answers
             self.log(project_id, name, _line("failed", error=f"{type(error).__name__}: {error}"))
-            raise GatewayError(500, "FUNCTION_ERROR", f"The function {name} failed.") from error
+            raise GatewayError(500, "FUNCTION_ERROR", f"The function {name} failed") from error
         self.log(project_id, name, _line("completed", status=answer.status_code))
         answer.headers["x-run402-request-id"] = self._gateway.new_id("req_", 24)
         return answer

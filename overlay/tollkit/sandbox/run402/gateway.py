@@ -157,7 +157,7 @@ class Gateway:
             GatewayError: 404 `PROJECT_NOT_FOUND`; 400 `INVALID_PROJECT_ID`, no project can have that id.
         """
         if _PROJECT_ID.fullmatch(project_id) is None:
-            raise GatewayError(400, "INVALID_PROJECT_ID", "Project id must match prj_[a-z0-9_]{1,96}.")
+            raise GatewayError(400, "INVALID_PROJECT_ID", "Project id must match prj_[a-z0-9_]{1,96}")
         row = self.db.execute("SELECT * FROM projects WHERE id = ? AND NOT deleted", (project_id,)).fetchone()
         if row is None:
             raise GatewayError(404, "PROJECT_NOT_FOUND", f"Project not found: {project_id}", project_id=project_id)

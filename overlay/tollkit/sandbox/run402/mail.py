@@ -289,17 +289,17 @@ class MailRoutes(OperationGroup):
         project = self._gateway.by_service_key(call.request)
         slug = call.required("slug")
         if call.required("project_id") != project.id:
-            raise GatewayError(403, "UNAUTHORIZED", "The service key does not belong to this project.")
+            raise GatewayError(403, "UNAUTHORIZED", "The service key does not belong to this project")
         if LABEL.fullmatch(slug) is None:
             raise invalid("slug", "must be 3 to 63 of a-z, 0-9 and -, with no - at either end and no two in a row")
         if self._mailboxes(project):
-            raise GatewayError(409, "MAILBOX_EXISTS", "The project has a mailbox.")
+            raise GatewayError(409, "MAILBOX_EXISTS", "The project has a mailbox")
         taken = self._db.execute(
             "SELECT 1 FROM mailboxes JOIN projects ON projects.id = project_id AND NOT deleted WHERE slug = ?",
             (slug,),
         ).fetchone()
         if taken:
-            raise GatewayError(409, "ADDRESS_TAKEN", f"Somebody else has {slug}@{DOMAIN}.")
+            raise GatewayError(409, "ADDRESS_TAKEN", f"Somebody else has {slug}@{DOMAIN}")
         now, mailbox_id = self._now(), self._gateway.new_id("mbx_", 32)
         self._db.execute(
             "INSERT INTO mailboxes (id, project_id, slug, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
@@ -367,7 +367,7 @@ class MailRoutes(OperationGroup):
         if answered and self._row(box["id"], answered) is None:
             raise invalid("in_reply_to", "must be a message of the mailbox")
         if box["status"] != "active":
-            raise GatewayError(403, "MAILBOX_SUSPENDED", "The mailbox is suspended.")
+            raise GatewayError(403, "MAILBOX_SUSPENDED", "The mailbox is suspended")
         self._check_limit(box["id"])
         shown, text = subject or "", call.text("text", required=False) or ""
         if template:
@@ -416,7 +416,7 @@ class MailRoutes(OperationGroup):
         raise GatewayError(
             429,
             "RATE_LIMITED",
-            "Mailbox send rate limit exceeded.",
+            "Mailbox send rate limit exceeded",
             headers={"retry-after": str(seconds)},
             error="mailbox_send_rate_limited",
             retry_after=seconds,

@@ -127,7 +127,7 @@ class NameRoutes(OperationGroup):
             raise invalid("name", "must be 3 to 63 of a-z, 0-9 and -, with no - at either end, and not reserved")
         row = self._subdomain(name)
         if row is not None and row["project_id"] != project_id:
-            raise GatewayError(409, "SUBDOMAIN_TAKEN", f"Another project has the subdomain {name}.")
+            raise GatewayError(409, "SUBDOMAIN_TAKEN", f"Another project has the subdomain {name}")
 
     def claim(self, project_id: str, name: str, deployment_id: str) -> bool:
         """Let a subdomain show a deployment; whether the project did not have it.
@@ -186,7 +186,7 @@ class NameRoutes(OperationGroup):
         if row is None:
             raise GatewayError(404, "SUBDOMAIN_NOT_FOUND", f"No such subdomain: {name}")
         if row["project_id"] != project.id:
-            raise GatewayError(403, "UNAUTHORIZED", "The subdomain belongs to another project.")
+            raise GatewayError(403, "UNAUTHORIZED", "The subdomain belongs to another project")
         return row
 
     def _shown_subdomain(self, row: sqlite3.Row) -> dict[str, Any]:
@@ -208,7 +208,7 @@ class NameRoutes(OperationGroup):
         subdomain = self._own_subdomain(project, call.required("subdomain_name"))["name"]
         row = self._domain(domain)
         if row is not None and row["project_id"] != project.id:
-            raise GatewayError(409, "DOMAIN_TAKEN", f"Another project has the domain {domain}.")
+            raise GatewayError(409, "DOMAIN_TAKEN", f"Another project has the domain {domain}")
         now = self._now()
         if row is None:
             self._db.execute("DELETE FROM domains WHERE domain = ?", (domain,))
@@ -252,7 +252,7 @@ class NameRoutes(OperationGroup):
         if row is None:
             raise GatewayError(404, "DOMAIN_NOT_FOUND", f"No such domain: {domain}")
         if row["project_id"] not in project_ids:
-            raise GatewayError(403, "UNAUTHORIZED", "The domain belongs to another project.")
+            raise GatewayError(403, "UNAUTHORIZED", "The domain belongs to another project")
         return row
 
     def _shown_domain(self, row: sqlite3.Row, *, with_dns: bool) -> dict[str, Any]:
@@ -281,14 +281,14 @@ class NameRoutes(OperationGroup):
         project = self._gateway.by_service_key(call.request)
         domain, row = _domain(call), self._sender(project.id)
         if row is not None and row["domain"] != domain:
-            raise GatewayError(409, "SENDER_DOMAIN_EXISTS", f"The project sends from {row['domain']}.")
+            raise GatewayError(409, "SENDER_DOMAIN_EXISTS", f"The project sends from {row['domain']}")
         taken = self._db.execute(
             "SELECT 1 FROM sender_domains JOIN projects ON projects.id = project_id AND NOT deleted"
             " WHERE domain = ? AND project_id != ?",
             (domain, project.id),
         ).fetchone()
         if taken:
-            raise GatewayError(409, "DOMAIN_TAKEN", f"Another project sends from {domain}.")
+            raise GatewayError(409, "DOMAIN_TAKEN", f"Another project sends from {domain}")
         if row is None:
             now = self._now()
             self._db.execute(
@@ -321,7 +321,7 @@ class NameRoutes(OperationGroup):
     def _enable_inbound(self, call: Call) -> Any:
         row = self._named_sender(call)
         if not self._reached(row["verified_at"]):
-            raise GatewayError(409, "SENDER_DOMAIN_NOT_VERIFIED", f"{row['domain']} is not verified.")
+            raise GatewayError(409, "SENDER_DOMAIN_NOT_VERIFIED", f"{row['domain']} is not verified")
         self._db.execute("UPDATE sender_domains SET inbound = 1 WHERE project_id = ?", (row["project_id"],))
         return {"status": "enabled", "mx_record": _MX}
 
@@ -334,7 +334,7 @@ class NameRoutes(OperationGroup):
         project = self._gateway.by_service_key(call.request)
         domain, row = _domain(call), self._sender(project.id)
         if row is None or row["domain"] != domain:
-            raise GatewayError(404, "SENDER_DOMAIN_NOT_FOUND", f"The project does not send from {domain}.")
+            raise GatewayError(404, "SENDER_DOMAIN_NOT_FOUND", f"The project does not send from {domain}")
         return row
 
     def _sender(self, project_id: str) -> sqlite3.Row | None:
@@ -346,7 +346,7 @@ class NameRoutes(OperationGroup):
     def _known_sender(self, project_id: str) -> sqlite3.Row:
         row = self._sender(project_id)
         if row is None:
-            raise GatewayError(404, "SENDER_DOMAIN_NOT_FOUND", "The project has no sender domain.")
+            raise GatewayError(404, "SENDER_DOMAIN_NOT_FOUND", "The project has no sender domain")
         return row
 
     def _sender_state(self, row: sqlite3.Row) -> str:

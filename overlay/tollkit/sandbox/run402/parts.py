@@ -154,7 +154,7 @@ class OperationGroup(ABC):
 
 def invalid(name: str, message: str) -> GatewayError:
     """The refusal of a member of the body or the query: 400 `VALIDATION_ERROR`."""
-    return GatewayError(400, "VALIDATION_ERROR", f"{name} {message}.", details={"field": name})
+    return GatewayError(400, "VALIDATION_ERROR", f"{name} {message}", details={"field": name})
 
 
 def one_of(call: Call, name: str, allowed: Iterable[str]) -> str:

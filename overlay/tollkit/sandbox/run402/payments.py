@@ -335,7 +335,7 @@ class Payments:
         sent = dict(headers or {})
         if self.version == 2:
             sent["PAYMENT-REQUIRED"] = _encoded(told)
-        return GatewayError(402, "PAYMENT_REQUIRED", "A payment is required.", headers=sent, **told)
+        return GatewayError(402, "PAYMENT_REQUIRED", "A payment is required", headers=sent, **told)
 
     def _refuse(
         self,

@@ -81,7 +81,7 @@ class ProjectRoutes:
     def _list(self, call: Call) -> Any:
         wallet = call.path["wallet"]
         if not is_address(wallet):
-            raise GatewayError(400, "VALIDATION_ERROR", "The wallet must be 0x and 40 hex digits.")
+            raise GatewayError(400, "VALIDATION_ERROR", "The wallet must be 0x and 40 hex digits")
         now = self._gateway.clock.now()
         return {
             "wallet": wallet.lower(),
@@ -181,7 +181,7 @@ def checked_tier(name: str) -> str:
         raise GatewayError(
             400,
             "INVALID_TIER",
-            f"There is no tier {name!r}; there are {', '.join(TIERS)}.",
+            f"There is no tier {name!r}; there are {', '.join(TIERS)}",
             details={"tiers": list(TIERS)},
         )
     return name

@@ -56,7 +56,7 @@ class RpcRoutes:
         try:
             network = network_id(call.path["network"])
         except ValueError as unknown:
-            raise GatewayError(404, "NOT_FOUND", f"{unknown}.") from None
+            raise GatewayError(404, "NOT_FOUND", str(unknown)) from None
         asked: Any = call.json
         if is_list(asked):
             return [self._one(network, request) for request in asked]

@@ -101,10 +101,10 @@ class ServiceRoutes:
         email = call.text("email", required=False)
         webhook = call.text("webhook", required=False)
         if email is not None and "@" not in email:
-            raise GatewayError(400, "VALIDATION_ERROR", "email is no e-mail address.", details={"field": "email"})
+            raise GatewayError(400, "VALIDATION_ERROR", "email is no e-mail address", details={"field": "email"})
         if webhook is not None and not webhook.startswith("https://"):
             raise GatewayError(
-                400, "VALIDATION_ERROR", "webhook must be an https address.", details={"field": "webhook"}
+                400, "VALIDATION_ERROR", "webhook must be an https address", details={"field": "webhook"}
             )
         now = gateway.clock.now()
         gateway.db.execute(

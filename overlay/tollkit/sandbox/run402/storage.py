@@ -182,11 +182,11 @@ class StorageRoutes:
     def _complete(self, call: Call) -> Any:
         session = self._store.sessions.get(call.path["upload_id"])
         if session is None:
-            raise GatewayError(404, "UPLOAD_NOT_FOUND", "There is no such upload.")
+            raise GatewayError(404, "UPLOAD_NOT_FOUND", "There is no such upload")
         if session.blob is None:
             self._callers.reader(call.request, session.project_id, ci=False)
         elif self._gateway.by_any_key(call.request)[0].id != session.project_id:
-            raise GatewayError(404, "UPLOAD_NOT_FOUND", "The project has no such upload.")
+            raise GatewayError(404, "UPLOAD_NOT_FOUND", "The project has no such upload")
         repeated = session.completed
         whole = self._store.complete(session, _parts(call), etags=self._store.etags_required)
         if session.blob is None:
@@ -261,7 +261,7 @@ class StorageRoutes:
     def _known(self, project_id: str, key: str) -> Blob:
         blob = self.blobs.get((project_id, key))
         if blob is None:
-            raise GatewayError(404, "BLOB_NOT_FOUND", f"There is no blob {key!r}.")
+            raise GatewayError(404, "BLOB_NOT_FOUND", f"There is no blob {key!r}")
         return blob
 
     def _get(self, call: Call) -> Response:
@@ -333,13 +333,13 @@ class StorageRoutes:
         refusal = self._store.presigner.refusal("GET", path, dict(call.query))
         if refusal is not None:
             word = "has expired" if refusal == "expired" else "is not signed by the gateway"
-            raise GatewayError(403, "SIGNED_URL_INVALID", f"The address {word}.")
+            raise GatewayError(403, "SIGNED_URL_INVALID", f"The address {word}")
         return self._content(call, self._known(call.path["project_id"], call.path["key"]), "private, no-store")
 
     def _shown(self, call: Call) -> Blob:
         blob = self._known(call.path["project_id"], call.path["key"])
         if blob.visibility == "private":
-            raise GatewayError(403, "UNAUTHORIZED", "The blob is private.")
+            raise GatewayError(403, "UNAUTHORIZED", "The blob is private")
         return blob
 
     def _public(self, call: Call) -> Response:
@@ -357,7 +357,7 @@ class StorageRoutes:
             at = (call.path["project_id"], call.path["key"], call.path["suffix"])
             if (project_id, key, _suffix(blob)) == at:
                 return self._content(call, blob)
-        raise GatewayError(404, "BLOB_NOT_FOUND", "There is no such blob.")
+        raise GatewayError(404, "BLOB_NOT_FOUND", "There is no such blob")
 
     # ---------------------------------------------------------------- the CDN
 
@@ -404,7 +404,7 @@ class StorageRoutes:
         if told.netloc != base.netloc or len(pieces) < 4 or f"/{pieces[1]}" not in (_PUBLIC, _CDN):
             raise _invalid("url", "must be the address of a blob")
         if pieces[2] != project.id:
-            raise GatewayError(403, "UNAUTHORIZED", "The address is of another project.")
+            raise GatewayError(403, "UNAUTHORIZED", "The address is of another project")
         fixed = pieces[3] == _FIXED and len(pieces) > 5
         key = unquote("/".join(pieces[5:] if fixed else pieces[3:]))
         return self._known(project.id, key), fixed
@@ -431,4 +431,4 @@ def _parts(call: Call) -> Sequence[Mapping[str, Any]] | None:
 
 
 def _invalid(name: str, message: str) -> GatewayError:
-    return GatewayError(400, "VALIDATION_ERROR", f"{name} {message}.", details={"field": name})
+    return GatewayError(400, "VALIDATION_ERROR", f"{name} {message}", details={"field": name})

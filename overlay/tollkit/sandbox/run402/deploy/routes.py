@@ -157,7 +157,7 @@ class DeployRoutes:
     def _commit_content(self, call: Call) -> Any:
         plan = self._content_plans.get(call.path["plan_id"])
         if plan is None:
-            raise GatewayError(404, "PLAN_NOT_FOUND", "There is no such content plan.")
+            raise GatewayError(404, "PLAN_NOT_FOUND", "There is no such content plan")
         self._callers.reader(call.request, plan.project_id, ci=True)
         for name in plan.sessions:
             session = self._store.sessions[name]
@@ -169,7 +169,7 @@ class DeployRoutes:
             raise GatewayError(
                 409,
                 "CONTENT_UPLOAD_FAILED",
-                f"{len(absent)} contents of the plan were not uploaded.",
+                f"{len(absent)} contents of the plan were not uploaded",
                 phase="upload",
                 details={"missing": absent},
             )
@@ -189,13 +189,13 @@ class DeployRoutes:
         key = call.text("idempotency_key", required=False) or None
         told = members(document).get("project")
         if not isinstance(told, str) or not told:
-            raise GatewayError(400, "INVALID_SPEC", "spec.project is missing.", phase="plan", resource="spec.project")
+            raise GatewayError(400, "INVALID_SPEC", "spec.project is missing", phase="plan", resource="spec.project")
         caller = self._callers.deployer(call.request, told)
         if caller.session is not None:
             assert_ci(cast("object", document), manifest_ref=ref)
         spec = read_spec(cast("object", document) if ref is None else self._manifest(told, ref))
         if spec.project != told:
-            raise GatewayError(400, "INVALID_SPEC", "The manifest is for another project.", resource="manifest_ref")
+            raise GatewayError(400, "INVALID_SPEC", "The manifest is for another project", resource="manifest_ref")
         for name in spec.state(self._operations.state(told)).subdomains:
             self._links.check_free(told, name)
         digest = hashlib.sha256(canonical(spec.document)).hexdigest()
@@ -209,13 +209,13 @@ class DeployRoutes:
         sha256 = told.get("sha256")
         if not isinstance(sha256, str) or self._store.held(project_id, sha256) is None:
             raise GatewayError(
-                400, "INVALID_SPEC", "The manifest was not uploaded.", phase="plan", resource="manifest_ref"
+                400, "INVALID_SPEC", "The manifest was not uploaded", phase="plan", resource="manifest_ref"
             )
         try:
             return json.loads(self._store.read(sha256))
         except ValueError:
             raise GatewayError(
-                400, "INVALID_SPEC", "The manifest is no JSON.", phase="plan", resource="manifest_ref"
+                400, "INVALID_SPEC", "The manifest is no JSON", phase="plan", resource="manifest_ref"
             ) from None
 
     def _known(self, project_id: str, key: str | None, digest: str) -> Operation | None:
@@ -227,7 +227,7 @@ class DeployRoutes:
             raise GatewayError(
                 409,
                 "IDEMPOTENCY_CONFLICT",
-                "The key was used for another spec.",
+                "The key was used for another spec",
                 phase="plan",
                 resource="idempotency_key",
                 operation_id=known.id,
@@ -364,11 +364,11 @@ class DeployRoutes:
     def _commit(self, call: Call) -> Response:
         operation = self._by_plan.get(call.path["plan_id"])
         if operation is None:
-            raise GatewayError(404, "PLAN_NOT_FOUND", "There is no such plan.", phase="commit")
+            raise GatewayError(404, "PLAN_NOT_FOUND", "There is no such plan", phase="commit")
         caller = self._callers.deployer(call.request, operation.project_id)
         key = call.text("idempotency_key", required=False) or None
         if caller.session is not None and not operation.by_ci:
-            raise GatewayError(403, "forbidden_plan", "The plan was not made by a CI session.", phase="commit")
+            raise GatewayError(403, "forbidden_plan", "The plan was not made by a CI session", phase="commit")
         if key != operation.key and key is not None:
             raise self._refusal(operation, "IDEMPOTENCY_CONFLICT", "The plan was made under another key.")
         if operation.committed:
@@ -378,7 +378,7 @@ class DeployRoutes:
         self._check_base(operation)
         self._check_content(operation)
         if operation.price and caller.session is not None:
-            raise GatewayError(402, "payment_required", "The deploy has a price, which a CI session cannot pay.")
+            raise GatewayError(402, "payment_required", "The deploy has a price, which a CI session cannot pay")
         headers: Mapping[str, str] = {}
         if operation.price and not self._paid(operation):
             headers = self._gateway.pay(call.request, operation.price, f"deploy:{operation.id}")
@@ -433,7 +433,7 @@ class DeployRoutes:
     def _operation(self, call: Call, *, wallet: bool = False, deploys: bool = False) -> Operation:
         operation = self._operations.all.get(call.path["operation_id"])
         if operation is None:
-            raise GatewayError(404, "OPERATION_NOT_FOUND", "There is no such operation.")
+            raise GatewayError(404, "OPERATION_NOT_FOUND", "There is no such operation")
         if deploys:
             self._callers.deployer(call.request, operation.project_id)
         else:
@@ -475,13 +475,13 @@ class DeployRoutes:
         self._operations.settle()
         release = self._operations.active_release(project_id)
         if release is None:
-            raise GatewayError(404, "NO_ACTIVE_RELEASE", "Nothing was deployed to the project.")
+            raise GatewayError(404, "NO_ACTIVE_RELEASE", "Nothing was deployed to the project")
         return release
 
     def _of(self, project_id: str, release_id: str) -> Release:
         release = self._operations.releases.get(release_id)
         if release is None or release.project_id != project_id:
-            raise GatewayError(404, "RESOURCE_NOT_FOUND", f"There is no release {release_id}.")
+            raise GatewayError(404, "RESOURCE_NOT_FOUND", f"There is no release {release_id}")
         return release
 
     def _active(self, call: Call) -> Any:
@@ -506,14 +506,14 @@ class DeployRoutes:
         for name in ("from", "to"):
             told = call.query.get(name)
             if not told or (name == "to" and told == "empty"):
-                raise GatewayError(400, "INVALID_DIFF_TARGET", f"{name} must be a release.", details={"field": name})
+                raise GatewayError(400, "INVALID_DIFF_TARGET", f"{name} must be a release", details={"field": name})
             if told == "empty":
                 sides.append(None)
             else:
                 project_id = caller.project.id
                 sides.append(self._live(project_id) if told == "active" else self._of(project_id, told))
         if sides[0] is sides[1]:
-            raise GatewayError(400, "DIFF_SAME_RELEASE", "Both are the same release.")
+            raise GatewayError(400, "DIFF_SAME_RELEASE", "Both are the same release")
         return diff_of(sides[0], sides[1], limit=limit)
 
 
@@ -554,7 +554,7 @@ def _base_conflict(message: str, phase: str, operation: Operation | None) -> NoR
 
 
 def _invalid(name: str, message: str) -> GatewayError:
-    return GatewayError(400, "VALIDATION_ERROR", f"{name} {message}.", details={"field": name})
+    return GatewayError(400, "VALIDATION_ERROR", f"{name} {message}", details={"field": name})
 
 
 def _number(call: Call, name: str, usual: int, most: int, *, least: int = 1) -> int:

@@ -117,7 +117,7 @@ def _forbidden(resource: str) -> NoReturn:
     raise GatewayError(
         403,
         "forbidden_spec_field",
-        f"A CI session may not deploy {resource}.",
+        f"A CI session may not deploy {resource}",
         phase="validate",
         resource=resource,
         details={"field": resource},
@@ -165,7 +165,7 @@ class _Reader:
         raise GatewayError(
             400,
             "INVALID_SPEC",
-            f"{resource}: {why}.",
+            f"{resource}: {why}",
             phase="plan",
             resource=resource,
             fix={"action": "set_field", "path": resource},
@@ -297,7 +297,7 @@ class _Reader:
             raise GatewayError(
                 400,
                 "SUBDOMAIN_MULTI_NOT_SUPPORTED",
-                "A project has one subdomain.",
+                "A project has one subdomain",
                 phase="plan",
                 resource="subdomains.set",
             )

@@ -125,7 +125,7 @@ def test_types_and_defaults(run402_sandbox: Run402Sandbox, project: Project) -> 
             "meta": {"a": [1, None]},
             "tags": ["a b", "c"],
             "name": "first",
-            "price": "0",
+            "price": "0.00",
             "ratio": 0.5,
             "Odd Name": None,
         }
@@ -448,6 +448,44 @@ def test_renamed_columns_and_policies(run402_sandbox: Run402Sandbox, project: Pr
         run("alter table b rename to c")
 
 
+@pytest.mark.parametrize(
+    ("order", "found"),
+    [
+        ("order by n", [1, 2, None]),
+        ("order by n asc", [1, 2, None]),
+        ("order by n desc", [None, 2, 1]),
+        ("order by n nulls first", [None, 1, 2]),
+        ("order by n desc nulls last limit 2", [2, 1]),
+        ("order by 1 offset 1", [2, None]),
+        ("order by n limit 2", [1, 2]),
+        ('order by "range" desc, n', [None, 1, 2]),
+        ("order by range, n desc", [2, 1, None]),
+        ("order by coalesce(n, 5) desc, range", [None, 2, 1]),
+        ("order by (select max(id) from t as o where o.n = t.n order by 1) desc", [None, 2, 1]),
+        ("union all select 3 order by n desc", [None, 3, 2, 1]),
+        ("order by n offset 1 limit 1", [2]),
+        ("order by n offset 1 rows fetch next 1 rows only", [2]),
+        ("order by n fetch first row only", [1]),
+        ("order by n limit all offset (select 1 limit 1)", [2, None]),
+        ("order by n limit null", [1, 2, None]),
+        ("order by n offset 2 for update", [None]),
+        ("where id in (select id from t order by id offset 2)", [None]),
+        ("for update", [1, 2, None]),
+        ("where id in (select id from t order by n desc limit 2) order by n", [2, None]),
+        ("order by row_number() over (order by n desc rows unbounded preceding)", [None, 2, 1]),
+    ],
+)
+def test_queries_end_as_in_postgres(
+    run402_sandbox: Run402Sandbox, project: Project, order: str, found: list[int | None]
+) -> None:
+    rows(run402_sandbox, project, "create table t (id serial, n int, range int)")
+    rows(run402_sandbox, project, "insert into t (n, range) values (1, 1), (2, 1), (null, 2)")
+    assert [row["n"] for row in rows(run402_sandbox, project, f"select n from t {order}")] == found
+    for mistake in ("limit", "offset", "fetch first 1 2 rows only", "order by", "order by n,", "limit 1 limit"):
+        with pytest.raises(GatewayError, match="syntax error"):
+            rows(run402_sandbox, project, f"select n from t {mistake}")
+
+
 def test_numbers_are_rounded_as_their_type_says(run402_sandbox: Run402Sandbox, project: Project) -> None:
     def run(sql: str, *params: Any) -> list[dict[str, Any]]:
         return rows(run402_sandbox, project, sql, *params)
@@ -459,6 +497,12 @@ def test_numbers_are_rounded_as_their_type_says(run402_sandbox: Run402Sandbox, p
     run("create table t (n numeric(5, 2), whole numeric(3), i int)")
     assert run("insert into t values ($1, 2.5, 2.5) returning *", "1.555") == [{"n": "1.56", "whole": "3", "i": 3}]
     assert run("select * from t") == [{"n": "1.56", "whole": "3", "i": 3}]
+    assert run("update t set n = 1.5 returning n") == [{"n": "1.50"}]
+    assert run("select n, n as price, i from t") == [{"n": "1.50", "price": "1.50", "i": 3}]
+    run("create view prices as select n from t")
+    assert run("insert into t (n) values (-7), (null) returning *")[0]["n"] == "-7.00"
+    assert [row["n"] for row in run("select * from prices order by n")] == ["-7.00", "1.50", None]
+    run("delete from t where n is null or n < 0")
     for value in ("1000", "999.995", "-1e9", "1e400"):
         with pytest.raises(GatewayError, match="numeric field overflow"):
             run("update t set n = $1", value)

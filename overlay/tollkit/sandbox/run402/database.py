@@ -57,6 +57,10 @@ class Caller:
     user_id: str | None = None
 
 
+_Shape = tuple[str | None, int | None]
+"""The type of what a statement returns, None when nobody knows it, and the digits behind the point that it shows."""
+
+
 @attrs.frozen
 class Column:
     """A column of a table or view."""
@@ -85,8 +89,7 @@ class Column:
     @property
     def scale(self) -> int | None:
         """Digits behind the point of `numeric(p, s)`."""
-        size = re.search(r",\s*(\d+)\)", self.declared)
-        return int(size[1]) if size and self.kind == "numeric" else None
+        return _scale(self.declared) if self.kind == "numeric" else None
 
 
 @attrs.frozen(kw_only=True)
@@ -358,14 +361,14 @@ class Database:
                 column, there = statement.lenient[text]
                 if there != any(known.name == column for known in self.columns(statement.table or "")):
                     continue
-            kinds = self._kinds(text, statement) if statement.returns else []
+            shape = self._shape(text, statement) if statement.returns else []
             self._steps = 0
             cursor = self._connection.execute(self._constant_default(text), _for_statement(text, params))
             rows = cursor.fetchall()
             if statement.command in ("insert", "update", "delete"):
                 count = max(cursor.rowcount, 0) if not statement.returns else len(rows)
             if statement.returns:
-                return self._answer(statement, cursor.description, rows, kinds)
+                return self._answer(statement, cursor.description, rows, shape)
         if statement.command in ("create table", "alter table", "drop table"):
             self._watch()
         if statement.command == "create policy" and statement.policy:
@@ -373,10 +376,11 @@ class Database:
         return Outcome(command=statement.command, row_count=count)
 
     def _answer(
-        self, statement: Statement, description: Any, rows: Sequence[tuple[Any, ...]], kinds: Sequence[str | None]
+        self, statement: Statement, description: Any, rows: Sequence[tuple[Any, ...]], shape: Sequence[_Shape]
     ) -> Outcome:
         names = [column[0] for column in description]
-        known = [kind or _guessed(row[at] for row in rows) for at, kind in enumerate(kinds)]
+        known = [kind or _guessed(row[at] for row in rows) for at, (kind, _) in enumerate(shape)]
+        scales = [scale for _, scale in shape]
         written = statement.table is not None
         sizes = {
             column.name: (column.limit, column.scale)
@@ -388,8 +392,10 @@ class Database:
             rows=[
                 {
                     # what a writing statement returns has not been through the triggers yet
-                    name: to_json(kind, stored(kind, value, *sizes.get(name, ())) if kind and written else value)
-                    for name, kind, value in zip(names, known, row, strict=True)
+                    name: to_json(
+                        kind, stored(kind, value, *sizes.get(name, ())) if kind and written else value, scale=scale
+                    )
+                    for name, kind, scale, value in zip(names, known, scales, row, strict=True)
                 }
                 for row in rows
             ],
@@ -397,7 +403,7 @@ class Database:
             fields=[{"name": name, "type": kind or "text"} for name, kind in zip(names, known, strict=True)],
         )
 
-    def _kinds(self, text: str, statement: Statement) -> list[str | None]:
+    def _shape(self, text: str, statement: Statement) -> list[_Shape]:
         """Types of what a statement returns: those of the columns, of casts and of well-known functions."""
         if statement.command == "select":
             # a view knows from which column each of its own comes
@@ -410,15 +416,15 @@ class Database:
                 told
                 for kind, name in statement.names
                 for told in (
-                    [_known(declared) for declared in own.values()]
+                    [_shape_of(declared) for declared in own.values()]
                     if kind == "*"
-                    else [kind or _known(own.get(name or "", ""))]
+                    else [(kind, None) if kind else _shape_of(own.get(name or "", ""))]
                 )
             ]
         hints: Sequence[str | None] = [kind for kind, _ in statement.names]
         if len(hints) != len(shape) or "*" in hints:
             hints = [None] * len(shape)
-        return [hint or _known(declared) for hint, declared in zip(hints, shape, strict=True)]
+        return [(hint, None) if hint else _shape_of(declared) for hint, declared in zip(hints, shape, strict=True)]
 
     def _constant_default(self, text: str) -> str:
         """SQLite adds columns with constant defaults only, so the constant is found out first."""
@@ -768,6 +774,16 @@ def _for_statement(text: str, params: Sequence[Any]) -> Sequence[Any]:
 
 def _without_texts(text: str) -> str:
     return re.sub(r"'(?:[^']|'')*'|`(?:[^`]|``)*`", "", text)
+
+
+def _scale(declared: str) -> int | None:
+    size = re.search(r",\s*(\d+)\)", declared)
+    return int(size[1]) if size else None
+
+
+def _shape_of(declared: str) -> _Shape:
+    kind = _known(declared)
+    return kind, _scale(declared) if kind == "numeric" else None
 
 
 def _known(declared: str) -> str | None:

@@ -267,7 +267,7 @@ def _in_month(moment: datetime, year: int, month: int) -> datetime:
     return moment.replace(year=year, month=month + 1, day=min(moment.day, monthrange(year, month + 1)[1]))
 
 
-def to_json(kind: str | None, value: Any, *, exact: bool = False) -> Any:
+def to_json(kind: str | None, value: Any, *, exact: bool = False, scale: int | None = None) -> Any:
     """A stored value as it stands in an answer.
 
     Args:
@@ -275,6 +275,7 @@ def to_json(kind: str | None, value: Any, *, exact: bool = False) -> Any:
         value: As stored.
         exact: The way of the REST routes, where big integers are numbers and times keep their microseconds. Else the
             way of the SQL route, where `int8` and `numeric` are text and times end in milliseconds and `Z`.
+        scale: Digits behind the point of `numeric(p, s)`, which are all written in the text.
     """
     if value is None or kind is None:
         return value
@@ -284,7 +285,7 @@ def to_json(kind: str | None, value: Any, *, exact: bool = False) -> Any:
         case "bool":
             return bool(value)
         case "int8" | "numeric" if not exact:
-            return str(value)
+            return str(value) if scale is None else f"{Decimal(str(value)):.{scale}f}"
         case "timestamptz" | "timestamp" | "date" if not exact and isinstance(value, str):
             told = datetime.fromisoformat(value)
             return f"{told:%Y-%m-%dT%H:%M:%S}.{told.microsecond // 1000:03d}Z"

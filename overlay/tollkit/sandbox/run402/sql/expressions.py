@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from tollkit.sandbox.run402.pgtypes import SqlError, canonical
 from tollkit.sandbox.run402.sql.comparisons import Kinds, typed
+from tollkit.sandbox.run402.sql.endings import endings
 from tollkit.sandbox.run402.sql.tokens import Token, closing, local, near, quoted, split, tokens, whole
 
 __all__ = ["TYPE_SEQUELS", "condition", "expression", "items_of", "select", "type_at"]
@@ -232,7 +233,7 @@ def condition(sql: str, schema: str, kinds: Kinds) -> str:
     Raises:
         SqlError: It is none.
     """
-    found = local(tokens(sql), schema)
+    found = endings(local(tokens(sql), schema))
     depth = 0
     for token in found:
         depth += (token.text == "(") - (token.text == ")")

@@ -9,8 +9,19 @@ import attrs
 
 from tollkit.sandbox.run402.pgtypes import SqlError, canonical
 from tollkit.sandbox.run402.sql.comparisons import Kinds, typed
+from tollkit.sandbox.run402.sql.endings import endings
 from tollkit.sandbox.run402.sql.expressions import TYPE_SEQUELS, expression, items_of, select, type_at
-from tollkit.sandbox.run402.sql.tokens import Token, closing, literal, local, near, quoted, split, tokens, whole
+from tollkit.sandbox.run402.sql.tokens import (
+    Token,
+    closing,
+    literal,
+    local,
+    near,
+    quoted,
+    split,
+    tokens,
+    whole,
+)
 
 __all__ = ["Function", "Policy", "Statement", "compared", "statements"]
 
@@ -92,6 +103,7 @@ def statements(sql: str, schema: str) -> list[Statement]:
     """
     parts = [part for part in split(local(tokens(sql), schema), ";") if part]
     with whole():
+        parts = [endings(part) for part in parts]
         return [attrs.evolve(_statement(part), source=tuple(part)) for part in parts]
 
 

@@ -166,7 +166,7 @@ def test_types_and_defaults(run402_sandbox: Run402Sandbox, project: Project) -> 
             None,
         ),
         ("select case when $1 > 1 then 'many' else 'one' end as n for update", [2], {"n": "many"}),
-        ("select 5000000000 as big, 1.5 as f", [], {"big": "5000000000", "f": 1.5}),
+        ("select 5000000000 as big, 1.5 as n", [], {"big": "5000000000", "n": "1.5"}),
     ],
 )
 def test_expressions(
@@ -174,7 +174,7 @@ def test_expressions(
 ) -> None:
     others = {
         "select 'Abc'": {"i": True, "l": False, "r": True, "n": False},
-        "select date_": {"d": "2026-01-01T00:00:00.000000+00:00"},
+        "select date_": {"d": "2026-01-01 00:00:00+00"},
         "select great": {"greatest": 3, "least": 1, "concat": "a1", "split_part": "b"},
         "with x as (s": {"count": "2", "sum": "3", "avg": "1.5", "max": 2},
         "select strin": {"s": "a+b", "b": True, "a": ["a", "b"]},
@@ -584,22 +584,13 @@ def _page() -> list[str]:
 
 OUTCOMES: dict[str, Any] = {
     "select 1.50::numeric as n": {"n": "1.5"},
-    "select 1 / 0 as n": {"n": None},
+    "select 10.0 / 4 as n": {"n": "2.5"},
+    "select case when false then 1.50 else 0 end as n": {"n": "0.00"},
+    "select round(2.5::float8) as n": {"n": 3},
+    "select concat('a', true) as c": {"c": "a1"},
+    "select 'ab'::char(4) as c": {"c": "ab"},
     "select 'x' = 1 as same": {"same": False},
     "select a, count(*) from t": {"a": 1, "count": "1"},
-    "select greatest(1, null) as n": {"n": None},
-    "select lower('É') as l": {"l": "É"},
-    "select interval '1 day' as i": {"i": "1 day"},
-    "select max(at) as at from t": {"at": "2026-01-01T00:00:00.000000+00:00"},
-    "select coalesce(at, now()) as at from t": {"at": "2026-01-01T00:00:00.000000+00:00"},
-    "select case when true then at end as at from t": {"at": "2026-01-01T00:00:00.000000+00:00"},
-    "select coalesce(a > 0, false) as yes from t": {"yes": 1},
-    "select coalesce(j, '{}') as j from t": {"j": '{"k":1}'},
-    "select array[1, 2] as n": {"n": "[1,2]"},
-    "select '2026-01-02'::date - '2026-01-01'::date as days": {"days": 0},
-    "select '2026-01-01'::date + 1 as next": {"next": 2027},
-    "select now() - at as age from t": {"age": 0},
-    "select j - 'k' as j from t": {"j": 0},
     "select a from t where at is not distinct from '2026-01-01 00:00'": None,
     "select a from t where (a, at) = (1, '2026-01-01 00:00')": None,
     "select count(*) from (select at as moment from t) as q where moment = '2026-01-01'": {"count": "0"},
@@ -613,7 +604,7 @@ OUTCOMES: dict[str, Any] = {
 
 
 def test_the_page_lists_what_differs(caller: Caller, project: Project) -> None:
-    assert len(_page()) > 80
+    assert len(_page()) > 70
     assert len(set(_page())) == len(_page())
     assert set(OUTCOMES) <= set(_page())
 

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
-from tollkit.sandbox.run402.pgtypes import LONG_NAMES, SqlError, canonical, compact, shifted, stored, to_json
+from tollkit.sandbox.run402.pgtypes import LONG_NAMES, SqlError, canonical, compact, shifted, shown, stored, to_json
 from tollkit.sandbox.run402.sql.expressions import condition
+from tollkit.sandbox.run402.sql.functions import FUNCTIONS
+from tollkit.sandbox.run402.sql.kinds import UNKNOWN, Shape, declared_shape, kinds_of, shapes_of
 from tollkit.sandbox.run402.sql.statements import Function, Policy, Statement, compared, statements
 from tollkit.sandbox.run402.sql.tokens import literal, quoted
 
@@ -44,6 +46,8 @@ _BLOCKED = tuple(
 _COMPARING = frozenset(("select", "insert", "update", "delete", "create view", "create policy"))
 """Statements that compare columns of tables that are there."""
 
+_TYPES = "/*types:"
+"""Before the types of a view's columns: they are kept in its text, and so go and come back with it."""
 _STEPS = 100_000
 _PATIENCE = 100
 """A statement is ended after `_STEPS` * `_PATIENCE` steps of SQLite, part of a second."""
@@ -55,10 +59,6 @@ class Caller:
 
     role: str = "service"
     user_id: str | None = None
-
-
-_Shape = tuple[str | None, int | None]
-"""The type of what a statement returns, None when nobody knows it, and the digits behind the point that it shows."""
 
 
 @attrs.frozen
@@ -233,7 +233,7 @@ class Database:
         Raises:
             SqlError: It is none, or does not fit the table.
         """
-        translated = condition(sql, self.schema, self._typed([table]))
+        translated = condition(sql, self.schema, kinds_of(self._relations([table])))
         self.fetch(f"SELECT 1 FROM {quoted(table)} WHERE {translated} LIMIT 0")  # noqa: S608 - the project's own SQL
         return translated
 
@@ -258,17 +258,25 @@ class Database:
 
     def columns(self, name: str) -> list[Column]:
         """Columns of a table or view; none when there is no such relation."""
+        rows = self.fetch("SELECT * FROM pragma_table_xinfo(?)", [name])
+        kinds = self._types_of(name) if any(not _known(row[2]) for row in rows) else {}
         return [
             Column(
                 name=row[1],
-                declared=row[2].lower(),
+                declared=row[2].lower() if _known(row[2]) else str(kinds.get(row[1]) or row[2]).lower(),
                 nullable=not row[3],
                 default=row[4],
                 key=row[5],
                 generated=row[6] in (2, 3),
             )
-            for row in self.fetch("SELECT * FROM pragma_table_xinfo(?)", [name])
+            for row in rows
         ]
+
+    def _types_of(self, view: str) -> dict[str, str]:
+        """Types of a view's columns, as they are written behind its query."""
+        made = self.fetch("SELECT sql FROM sqlite_master WHERE name = ? AND type = 'view'", [view])
+        _, found, kinds = made[0][0].rpartition(_TYPES) if made else ("", "", "")
+        return json.loads(kinds.removesuffix("*/")) if found else {}
 
     def policies_of(self, table: str) -> dict[str, Policy]:
         """Policies of a table by name, whatever it was called when they were made."""
@@ -337,50 +345,66 @@ class Database:
 
     # ---------------------------------------------------------------- one statement
 
-    def _typed(self, names: Collection[str]) -> dict[str, dict[str, str]]:
+    def _relations(self, names: Collection[str]) -> dict[str, dict[str, Shape]]:
         """Types of the columns of those relations that there are."""
-        found: dict[str, dict[str, str]] = {}
+        found: dict[str, dict[str, Shape] | None] = {}
         for name in names:
             with suppress(SqlError):  # a view whose table is gone
-                found[name] = {column.name: column.kind for column in self.columns(name) if column.kind}
+                found[name] = self._relation(name)
         return {name: columns for name, columns in found.items() if columns}
 
     def _one(self, statement: Statement, params: list[Any]) -> Outcome:
         if statement.command in _COMPARING:
             names = {token.name for token in statement.source if token.kind in ("word", "quoted")}
             known = {*self.relations(), *self.relations("view")}
-            statement = compared(statement, self._typed(names & known))
+            statement = compared(statement, self._relations(names & known))
         if statement.if_there and not self.columns(statement.table or ""):
             return Outcome(command=statement.command)
         self._note(statement)
         count: int | None = None
         if statement.command == "alter table":
             self._unwatch()
-        for text in statement.sql:
+        for text in self._with_types(statement):
             if text in statement.lenient:
                 column, there = statement.lenient[text]
                 if there != any(known.name == column for known in self.columns(statement.table or "")):
                     continue
-            shape = self._shape(text, statement) if statement.returns else []
+            shapes = self._shapes(text, statement) if statement.returns else []
             self._steps = 0
             cursor = self._connection.execute(self._constant_default(text), _for_statement(text, params))
             rows = cursor.fetchall()
             if statement.command in ("insert", "update", "delete"):
                 count = max(cursor.rowcount, 0) if not statement.returns else len(rows)
             if statement.returns:
-                return self._answer(statement, cursor.description, rows, shape)
+                return self._answer(statement, cursor.description, rows, shapes)
         if statement.command in ("create table", "alter table", "drop table"):
             self._watch()
         if statement.command == "create policy" and statement.policy:
             self._try_policy(statement.policy)
         return Outcome(command=statement.command, row_count=count)
 
+    def _with_types(self, statement: Statement) -> Sequence[str]:
+        """What SQLite runs; what is made of a query gets the types that its columns have in Postgres."""
+        if not statement.query or statement.returns:
+            return statement.sql
+        told = shapes_of(statement.query, self._relation) or ()
+        if statement.command == "create view":
+            kinds = {name: shape.declared for name, shape in told if shape.kind}
+            return [*statement.sql[:-1], f"{statement.sql[-1]} {_TYPES}{json.dumps(kinds)}*/"]
+        # SQLite itself would keep the types of few columns
+        name = quoted(statement.table or "")
+        made, _, query = statement.sql[0].partition(f"{name} AS ")
+        if not told or self.columns(statement.table or ""):
+            return statement.sql
+        columns = ", ".join(f"{quoted(column)} {shape.declared}" for column, shape in told)
+        return [f"{made}{name} ({columns})", f"INSERT INTO {name} {query}"]
+
     def _answer(
-        self, statement: Statement, description: Any, rows: Sequence[tuple[Any, ...]], shape: Sequence[_Shape]
+        self, statement: Statement, description: Any, rows: Sequence[tuple[Any, ...]], shapes: Sequence[Shape]
     ) -> Outcome:
         names = [column[0] for column in description]
-        known = [kind or _guessed(row[at] for row in rows) for at, (kind, _) in enumerate(shape)]
-        scales = [scale for _, scale in shape]
+        shapes = shapes if len(shapes) == len(names) else [UNKNOWN] * len(names)
+        known = [shape.kind or _guessed(row[at] for row in rows) for at, shape in enumerate(shapes)]
         written = statement.table is not None
         sizes = {
             column.name: (column.limit, column.scale)
@@ -393,9 +417,11 @@ class Database:
                 {
                     # what a writing statement returns has not been through the triggers yet
                     name: to_json(
-                        kind, stored(kind, value, *sizes.get(name, ())) if kind and written else value, scale=scale
+                        kind,
+                        stored(kind, value, *sizes.get(name, ())) if kind and written else value,
+                        scale=shape.scale,
                     )
-                    for name, kind, scale, value in zip(names, known, scales, row, strict=True)
+                    for name, kind, shape, value in zip(names, known, shapes, row, strict=True)
                 }
                 for row in rows
             ],
@@ -403,28 +429,23 @@ class Database:
             fields=[{"name": name, "type": kind or "text"} for name, kind in zip(names, known, strict=True)],
         )
 
-    def _shape(self, text: str, statement: Statement) -> list[_Shape]:
-        """Types of what a statement returns: those of the columns, of casts and of well-known functions."""
-        if statement.command == "select":
-            # a view knows from which column each of its own comes
-            self._connection.execute(f"CREATE TEMP VIEW pg_shape AS {re.sub(r'[?][0-9]+', 'NULL', text)}")
-            shape = [row[2] for row in self._connection.execute("PRAGMA temp.table_info(pg_shape)")]
-            self._connection.execute("DROP VIEW temp.pg_shape")
-        else:
-            own = {column.name: column.declared for column in self.columns(statement.table or "")}
-            return [
-                told
-                for kind, name in statement.names
-                for told in (
-                    [_shape_of(declared) for declared in own.values()]
-                    if kind == "*"
-                    else [(kind, None) if kind else _shape_of(own.get(name or "", ""))]
-                )
-            ]
-        hints: Sequence[str | None] = [kind for kind, _ in statement.names]
-        if len(hints) != len(shape) or "*" in hints:
-            hints = [None] * len(shape)
-        return [(hint, None) if hint else _shape_of(declared) for hint, declared in zip(hints, shape, strict=True)]
+    def _shapes(self, text: str, statement: Statement) -> list[Shape]:
+        """Types of what a statement returns; of what cannot be told, those that SQLite knows."""
+        told = shapes_of(statement.query, self._relation, statement.table)
+        if statement.table is not None:
+            return [shape for _, shape in told or ()]
+        # a view knows from which column each of its own comes
+        self._connection.execute(f"CREATE TEMP VIEW pg_shape AS {re.sub(r'[?][0-9]+', 'NULL', text)}")
+        declared = [row[2] for row in self._connection.execute("PRAGMA temp.table_info(pg_shape)")]
+        self._connection.execute("DROP VIEW temp.pg_shape")
+        if told is None or len(told) != len(declared):
+            return [_shape(known) for known in declared]
+        return [
+            _shape(known) if shape.kind is None else shape for (_, shape), known in zip(told, declared, strict=True)
+        ]
+
+    def _relation(self, name: str) -> dict[str, Shape] | None:
+        return {column.name: _shape(column.declared) for column in self.columns(name)} or None
 
     def _constant_default(self, text: str) -> str:
         """SQLite adds columns with constant defaults only, so the constant is found out first."""
@@ -568,6 +589,8 @@ class Database:
         teach("pg_cast", 3, _cast)
         teach("pg_cast", 4, _cast)
         teach("pg_shift", 3, shifted)
+        teach("pg_shown", 2, shown)
+        teach("pg_shown", 3, shown)
         teach("pg_get", 2, _member)
         teach("pg_text", 2, _member_text)
         teach("like", 2, partial(_like, flags=0))
@@ -577,6 +600,8 @@ class Database:
         teach("concat", -1, lambda *parts: "".join(str(part) for part in parts if part is not None))
         teach("date_trunc", 2, _truncated)
         teach("split_part", 3, _part)
+        for (name, arguments), body in FUNCTIONS.items():
+            teach(name, arguments, body)
         self._connection.create_aggregate("bool_and", 1, cast("Any", _All))
         self._connection.create_aggregate("bool_or", 1, cast("Any", _Any))
         self._connection.create_aggregate("string_agg", 2, cast("Any", _Joined))
@@ -781,13 +806,12 @@ def _scale(declared: str) -> int | None:
     return int(size[1]) if size else None
 
 
-def _shape_of(declared: str) -> _Shape:
-    kind = _known(declared)
-    return kind, _scale(declared) if kind == "numeric" else None
+def _shape(declared: str) -> Shape:
+    return declared_shape(declared.lower()) if _known(declared) else UNKNOWN
 
 
 def _known(declared: str) -> str | None:
-    if declared.upper() in ("", "NUM", "INT", "REAL", "TEXT", "BLOB"):  # what newer SQLite says of expressions
+    if declared in ("", "NUM", "INT", "REAL", "TEXT", "BLOB"):  # what newer SQLite says of expressions
         return None
     try:
         return canonical(declared.lower())

@@ -12,9 +12,9 @@ import uuid
 from calendar import monthrange
 from datetime import UTC, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
-from typing import Any
+from typing import Any, cast
 
-__all__ = ["LONG_NAMES", "SqlError", "canonical", "shifted", "stored", "to_json"]
+__all__ = ["LONG_NAMES", "SqlError", "canonical", "compact", "in_order", "shifted", "shown", "stored", "to_json"]
 
 LONG_NAMES = {
     "int2": "smallint",
@@ -128,7 +128,7 @@ def stored(kind: str, value: Any, limit: int | None = None, scale: int | None = 
             except ValueError:
                 raise _invalid("uuid", value) from None
         case "json" | "jsonb":
-            return _json(value)
+            return _json(kind, value)
         case "timestamptz" | "timestamp" | "date" | "time":
             return _moment(kind, value)
         case _:
@@ -181,13 +181,24 @@ def _boolean(value: Any) -> int:
     raise _invalid("boolean", value)
 
 
-def _json(value: Any) -> str:
+def _json(kind: str, value: Any) -> str:
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except ValueError:
             raise SqlError("invalid input syntax for type json", "22P02") from None
-    return compact(value)
+    return compact(in_order(value) if kind == "jsonb" else value)
+
+
+def in_order(value: Any) -> Any:
+    """JSON as `jsonb` keeps it: short keys first, those of one length by their bytes."""
+    if isinstance(value, dict):
+        keys = sorted(cast("dict[str, Any]", value), key=lambda key: (len(key.encode()), key.encode()))
+        return {key: in_order(value[key]) for key in keys}
+    if isinstance(value, list):
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return [in_order(item) for item in items]
+    return value
 
 
 def compact(value: Any) -> str:
@@ -280,12 +291,18 @@ def to_json(kind: str | None, value: Any, *, exact: bool = False, scale: int | N
     if value is None or kind is None:
         return value
     if kind.startswith("_") or kind in ("json", "jsonb"):
-        return json.loads(value) if isinstance(value, str) else value
+        told = json.loads(value) if isinstance(value, str) else value
+        if kind in ("_date", "_timestamp", "_timestamptz") and isinstance(told, list):
+            moments: list[Any] = told  # pyright: ignore[reportUnknownVariableType]
+            return [to_json(kind[1:], moment, exact=exact) for moment in moments]
+        return in_order(told) if kind == "jsonb" else told
     match kind:
         case "bool":
             return bool(value)
         case "int8" | "numeric" if not exact:
             return str(value) if scale is None else f"{Decimal(str(value)):.{scale}f}"
+        case "float4" | "float8" if isinstance(value, float) and value.is_integer():
+            return int(value)
         case "timestamptz" | "timestamp" | "date" if not exact and isinstance(value, str):
             told = datetime.fromisoformat(value)
             return f"{told:%Y-%m-%dT%H:%M:%S}.{told.microsecond // 1000:03d}Z"
@@ -293,3 +310,19 @@ def to_json(kind: str | None, value: Any, *, exact: bool = False, scale: int | N
             return re.sub(r"(\.\d*?)0+(?=$|\+)", lambda part: part[1].rstrip("."), value)
         case _:
             return value
+
+
+def shown(value: Any, kind: str, scale: int | None = None) -> Any:
+    """A stored value as `::text` tells it, where that is not the form in which it is stored.
+
+    Args:
+        value: As stored.
+        kind: The short name of its type.
+        scale: Digits behind the point of `numeric(p, s)`.
+    """
+    if value is None:
+        return None
+    if kind in ("timestamptz", "timestamp"):
+        told = re.sub(r"\.?0*(?=$|[+])", "", str(value).replace("T", " "), count=1)
+        return re.sub(r"([+-]\d\d):00$", r"\1", told)
+    return value if scale is None else f"{Decimal(str(value)):.{scale}f}"

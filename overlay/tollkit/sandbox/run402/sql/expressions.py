@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from tollkit.sandbox.run402.pgtypes import SqlError, canonical
 from tollkit.sandbox.run402.sql.comparisons import Kinds, typed
 from tollkit.sandbox.run402.sql.endings import endings
-from tollkit.sandbox.run402.sql.tokens import Token, closing, local, near, quoted, split, tokens, whole
+from tollkit.sandbox.run402.sql.tokens import Token, closing, literal, local, near, quoted, split, tokens, whole
 
-__all__ = ["TYPE_SEQUELS", "condition", "expression", "items_of", "select", "type_at"]
+__all__ = ["TYPE_SEQUELS", "condition", "expression", "interval_at", "items_of", "name_of", "select", "type_at"]
 
 _WORDS = {
     "ilike": "GLOB",  # four infix functions that SQLite lets one define: LIKE, GLOB, REGEXP, MATCH
@@ -26,8 +26,10 @@ _WORDS = {
     "json_agg": "json_group_array",
     "array_agg": "json_group_array",
     "char_length": "length",
-    "greatest": "max",
-    "least": "min",
+    "greatest": "pg_greatest",
+    "least": "pg_least",
+    "left": "pg_left",
+    "right": "pg_right",
     "random": "pg_random",
     "uuid_generate_v4": "gen_random_uuid",
 }
@@ -108,7 +110,7 @@ def _pieces(found: Sequence[Token]) -> list[str]:
             written, place = type_at(found, place + 1)
             _wrap(out, "pg_cast", _cast_kind(written))
             continue
-        if token.text in ("+", "-") and out and (interval := _interval(found, place + 1)):
+        if token.text in ("+", "-") and out and (interval := interval_at(found, place + 1)):
             text, place = interval
             _wrap(out, "pg_shift", f"'{token.text}', {text}")
             continue
@@ -124,6 +126,18 @@ def _pieces(found: Sequence[Token]) -> list[str]:
             at = next((at for at in range(len(inner) - 1, -1, -1) if inner[at].text == "as"), len(inner))
             written, _ = type_at(inner, at + 1)
             out.append(f"pg_cast({expression(inner[:at])}, {_cast_kind(written)})")
+            place = end + 1
+            continue
+        if token.kind == "word" and token.text == "extract" and after.text == "(":
+            end = closing(found, place + 1)
+            field, value = found[place + 2], found[place + 4 : end]
+            out.append(f"pg_part({literal(field.name)}, {expression(value)})")
+            place = end + 1
+            continue
+        if token.kind == "word" and token.text == "position" and after.text == "(":
+            end = closing(found, place + 1)
+            at = next((at for at in range(place, end) if found[at].text == "in"), end)
+            out.append(f"strpos({expression(found[at + 1 : end])}, {expression(found[place + 2 : at])})")
             place = end + 1
             continue
         if token.kind == "word" and token.text == "array" and after.text == "[":
@@ -211,7 +225,7 @@ def _cast_kind(written: str) -> str:
     return f"'{canonical(written)}'{limits}"
 
 
-def _interval(found: Sequence[Token], place: int) -> tuple[str, int] | None:
+def interval_at(found: Sequence[Token], place: int) -> tuple[str, int] | None:
     """The interval that is written there, and where it ends."""
     if place + 1 < len(found) and found[place].text == "interval" and found[place + 1].kind == "text":
         return found[place + 1].text, place + 2
@@ -259,64 +273,38 @@ def _without_locks(found: Sequence[Token]) -> Sequence[Token]:
     return found[:-2] if words in (["for", "update"], ["for", "share"]) else found
 
 
-_KNOWN = {
-    **dict.fromkeys(("count", "row_number", "rank", "dense_rank", "sum"), "int8"),
-    **dict.fromkeys(("exists", "bool_and", "bool_or", "every"), "bool"),
-    **dict.fromkeys(("jsonb_agg", "jsonb_build_object", "jsonb_build_array"), "jsonb"),
-    **dict.fromkeys(("json_agg", "json_build_object", "json_build_array"), "json"),
-    **dict.fromkeys(("lower", "upper", "trim", "concat", "replace", "string_agg", "md5", "substr"), "text"),
-    "array_agg": "_text",
-    "avg": "numeric",
-    "length": "int4",
-    "now": "timestamptz",
-    "gen_random_uuid": "uuid",
-    "auth_uid": "uuid",
-    "current_date": "date",
-    "current_timestamp": "timestamptz",
-}
-"""Types of what functions give, where the columns do not tell."""
-
-
-def items_of(found: Sequence[Token]) -> tuple[str, tuple[tuple[str | None, str | None], ...]]:
-    """What is selected or returned, with the names that Postgres would give, and what is known of each."""
+def items_of(found: Sequence[Token]) -> str:
+    """What is selected or returned, for SQLite, with the names that Postgres would give."""
     written: list[str] = []
-    known: list[tuple[str | None, str | None]] = []
     for item in split(found):
         if not item:
             raise SqlError("syntax error at end of input", "42601")
-        alias: str | None = None
-        kind: str | None = None
-        body: Sequence[Token] = item
-        if len(item) > 2 and item[-2].text == "as":
-            alias, body = item[-1].name, item[:-2]
-        elif _has_alias(item):
-            alias, body = item[-1].name, item[:-1]
-        natural = "?column?"
-        if body[-1].text == "*":
-            written.append(expression(body))
-            known.append(("*", None))
-            continue
-        cast = next((at for at in range(len(body) - 1, 0, -1) if body[at].text == "::"), None)
-        if cast is not None and type_at(body, cast + 1)[1] == len(body):
-            kind, _ = type_at(body, cast + 1)
-            kind = canonical(kind)
-            natural = body[cast - 1].name if body[cast - 1].kind in ("word", "quoted") else kind
-        elif all(token.kind in ("word", "quoted") or token.text == "." for token in body):
-            natural = "?column?" if len(body) == 1 and body[0] == Token("word", "null") else body[-1].name
-            kind = "bool" if natural in ("true", "false") and len(body) == 1 else _KNOWN.get(natural)
-            natural = "bool" if kind == "bool" else natural
-        elif body[0].text in _LITERAL_TYPES and len(body) == 2 and body[1].kind == "text":
-            natural = kind = body[0].text
-        elif body[0].text == "case":
-            natural = _named_by(body) or "case"
-        elif name := _named_by(body):
-            natural = name
-            if (end := closing(body, 1)) == len(body) - 1 or _only_over(body[end + 1 :]):
-                kind = _KNOWN.get(natural)
-        kind = kind or ("bool" if _is_condition(body) else _arrow_kind(body))
-        written.append(f"{expression(body)} AS {quoted(alias or natural)}")
-        known.append((kind, alias or natural))
-    return ", ".join(written), tuple(known)
+        name, body = name_of(item)
+        written.append(expression(body) if body[-1].text == "*" else f"{expression(body)} AS {quoted(name)}")
+    return ", ".join(written)
+
+
+def name_of(item: Sequence[Token]) -> tuple[str, Sequence[Token]]:
+    """The name that Postgres gives to an item, and the item without the name that it was given."""
+    if len(item) > 2 and item[-2].text == "as":
+        return item[-1].name, item[:-2]
+    if _has_alias(item):
+        return item[-1].name, item[:-1]
+    cast = next((at for at in range(len(item) - 1, 0, -1) if item[at].text == "::"), None)
+    if cast is not None and type_at(item, cast + 1)[1] == len(item):
+        # what is shown as text was put into a function by its type
+        shown = item[0].text == "pg_shown" and closing(item, 1) == cast - 1
+        before = split(item[2 : cast - 1])[0][-1] if shown else item[cast - 1]
+        return before.name if before.kind in ("word", "quoted") else canonical(type_at(item, cast + 1)[0]), item
+    if all(token.kind in ("word", "quoted") or token.text == "." for token in item):
+        if len(item) > 1:
+            return item[-1].name, item
+        return {"true": "bool", "false": "bool", "null": "?column?"}.get(item[0].text, item[0].name), item
+    if item[0].text in _LITERAL_TYPES and len(item) == 2 and item[1].kind == "text":
+        return item[0].text, item
+    if item[0].text == "case":
+        return _named_by(item) or "case", item
+    return _named_by(item) or "?column?", item
 
 
 def _has_alias(item: Sequence[Token]) -> bool:
@@ -341,8 +329,8 @@ def _named_by(body: Sequence[Token]) -> str | None:
                 depth += (token.text == "case") - (token.text == "end")
                 last = at if token.text == "else" and depth == 1 else last
         return _named_by(body[last + 1 : -1]) if last is not None and last + 1 < len(body) - 1 else None
-    if body[0].kind not in ("word", "quoted") or body[0] in _CONSTANTS:
-        return None
+    if body[0].kind not in ("word", "quoted") or body[0] in _CONSTANTS or body[0].text.startswith("pg_"):
+        return None  # an operator has no name
     if all(token.kind in ("word", "quoted") or token.text == "." for token in body):
         return body[-1].name
     if len(body) > 2 and body[1].text == "(" and (_calls(body[0]) or body[0].text == "exists"):
@@ -351,51 +339,7 @@ def _named_by(body: Sequence[Token]) -> str | None:
     return None
 
 
-def _only_over(rest: Sequence[Token]) -> bool:
-    """Whether nothing but `filter (...)` or `over (...)` stands behind a call."""
-    return len(rest) > 2 and rest[0].text in ("filter", "over") and closing(rest, 1) == len(rest) - 1
-
-
 _CONSTANTS = frozenset(Token("word", word) for word in ("true", "false", "null"))
-
-
-def _arrow_kind(body: Sequence[Token]) -> str | None:
-    """What an arrow into JSON gives, where nothing else stands beside it."""
-    depth, last = 0, ""
-    for token in body:
-        depth += (token.text in "([") - (token.text in ")]") if token.kind == "sign" else 0
-        if depth == 0 and token.kind == "sign" and token.text not in (".", ")", "]"):
-            if token.text == "-" and last:
-                continue
-            if token.text not in _ARROWS:
-                return None
-            last = token.text
-    return {"->": "jsonb", "->>": "text"}.get(last)
-
-
-_COMPARISONS = frozenset(("=", "<", ">", "<=", ">=", "<>", "!=", "~", "~*", "!~", "!~*")) | {
-    "and",
-    "or",
-    "not",
-    "is",
-    "in",
-    "like",
-    "ilike",
-    "between",
-    "exists",
-}
-
-
-def _is_condition(body: Sequence[Token]) -> bool:
-    depth = 0
-    found = False
-    for token in body:
-        depth += (token.text in "([") - (token.text in ")]")
-        if token.kind in ("word", "sign") and depth == 0:
-            if token.text == "case":
-                return False
-            found = found or token.text in _COMPARISONS
-    return found
 
 
 def _ends_operand(token: Token) -> bool:
@@ -404,7 +348,7 @@ def _ends_operand(token: Token) -> bool:
     return token.kind != "word" or token.text not in _NO_FUNCTION
 
 
-def select(found: Sequence[Token]) -> tuple[str, tuple[tuple[str | None, str | None], ...]]:
+def select(found: Sequence[Token]) -> str:
     """A query whose own list of items is named as Postgres names it."""
     found = _without_locks(found)
     depth = 0
@@ -417,14 +361,13 @@ def select(found: Sequence[Token]) -> tuple[str, tuple[tuple[str | None, str | N
                 if start < len(found) and found[start].text in ("distinct", "all"):
                     start += 1
             elif start is not None and (token.text == "from" or token.text in _CLAUSES):
+                if found[place - 1].text == "distinct":  # is distinct from
+                    continue
                 return _named(found, start, place)
-    if start is None:
-        return expression(found), ()
-    return _named(found, start, len(found))
+    return expression(found) if start is None else _named(found, start, len(found))
 
 
-def _named(found: Sequence[Token], start: int, end: int) -> tuple[str, tuple[tuple[str | None, str | None], ...]]:
+def _named(found: Sequence[Token], start: int, end: int) -> str:
     if start == end:
-        return expression(found), ()
-    items, known = items_of(found[start:end])
-    return f"{expression(found[:start])} {items} {expression(found[end:])}", known
+        return expression(found)
+    return f"{expression(found[:start])} {items_of(found[start:end])} {expression(found[end:])}"

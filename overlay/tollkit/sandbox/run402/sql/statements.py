@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 
 from tollkit.sandbox.run402.pgtypes import SqlError, canonical
-from tollkit.sandbox.run402.sql.comparisons import Kinds, typed
+from tollkit.sandbox.run402.sql.comparisons import typed
 from tollkit.sandbox.run402.sql.endings import endings
 from tollkit.sandbox.run402.sql.expressions import TYPE_SEQUELS, expression, items_of, select, type_at
+from tollkit.sandbox.run402.sql.kinds import Shape, kinds_of, operated
 from tollkit.sandbox.run402.sql.tokens import (
     Token,
     closing,
@@ -64,8 +65,8 @@ class Statement:
     """What SQLite runs, in this order."""
     table: str | None = None
     """The table that it is about."""
-    names: tuple[tuple[str | None, str | None], ...] = ()
-    """Of what it returns: the type of each item by a cast or a function, with the item's name."""
+    query: tuple[Token, ...] = ()
+    """What it returns, or what a view or table is made of: a query, or the items behind `returning`."""
     returns: bool = False
     note: str | None = None
     """What the sandbox left out."""
@@ -107,15 +108,24 @@ def statements(sql: str, schema: str) -> list[Statement]:
         return [attrs.evolve(_statement(part), source=tuple(part)) for part in parts]
 
 
-def compared(statement: Statement, kinds: Kinds) -> Statement:
-    """The statement, where texts that are compared with columns have the columns' types.
+def compared(statement: Statement, relations: Mapping[str, Mapping[str, Shape]]) -> Statement:
+    """The statement with what the types of columns mean to it.
+
+    Texts that are compared with columns get the columns' types, and operators that are not SQLite's become functions.
 
     Args:
         statement: As it was read, before the tables were known.
-        kinds: Types of the columns of the tables that it names.
+        relations: Columns of the tables and views that it names.
+
+    Raises:
+        SqlError: The sandbox does not know an operator between two types.
     """
-    tokens_with_types = typed(statement.source, kinds)
-    return statement if tokens_with_types is statement.source else _statement(tokens_with_types)
+    changed = operated(statement.source, relations.get)
+    changed = typed(changed, kinds_of(relations))
+    if changed is statement.source:
+        return statement
+    # what it returns is told by the statement as it was
+    return attrs.evolve(_statement(changed), query=statement.query)
 
 
 _NOTED = {
@@ -154,8 +164,7 @@ def _statement(found: Sequence[Token]) -> Statement:
 def _reading(found: Sequence[Token]) -> Statement:
     if found[0].text == "with" and (write := _writing_after_with(found)):
         return write
-    sql, known = select(found)
-    return Statement(command="select", sql=(sql,), names=known, returns=True)
+    return Statement(command="select", sql=(select(found),), query=tuple(found), returns=True)
 
 
 def _writing_after_with(found: Sequence[Token]) -> Statement | None:
@@ -180,9 +189,9 @@ def _writing(found: Sequence[Token]) -> Statement:
     for place, token in enumerate(found):
         depth += (token.text == "(") - (token.text == ")")
         if depth == 0 and token.text == "returning" and token.kind == "word":
-            items, known = items_of(found[place + 1 :])
-            sql = f"{expression(found[:place])} RETURNING {items}"
-            return Statement(command=command, sql=(sql,), table=table, names=known, returns=True)
+            items = found[place + 1 :]
+            sql = f"{expression(found[:place])} RETURNING {items_of(items)}"
+            return Statement(command=command, sql=(sql,), table=table, query=tuple(items), returns=True)
     return Statement(command=command, sql=(expression(found),), table=table)
 
 
@@ -214,8 +223,8 @@ def _create_table(found: Sequence[Token]) -> Statement:
     head = "CREATE TABLE " + ("IF NOT EXISTS " if any(token.text == "exists" for token in found[:place]) else "")
     if place + 1 >= len(found) or found[place + 1].text != "(":
         if place + 1 < len(found) and found[place + 1].text == "as":
-            sql, _ = select(found[place + 2 :])
-            return Statement(command="create table", sql=(f"{head}{quoted(name)} AS {sql}",), table=name)
+            sql = f"{head}{quoted(name)} AS {select(found[place + 2 :])}"
+            return Statement(command="create table", sql=(sql,), table=name, query=tuple(found[place + 2 :]))
         raise SqlError(near(found, place + 1), "42601")
     end = closing(found, place + 1)
     parts = split(found[place + 2 : end])
@@ -327,10 +336,9 @@ def _create_view(found: Sequence[Token]) -> Statement:
     at = next((at for at in range(place, len(found)) if found[at].text == "as"), None)
     if at is None:
         raise SqlError("syntax error at end of input", "42601")
-    sql, _ = select(found[at + 1 :])
-    made = f"CREATE VIEW {quoted(name)} AS {sql}"
+    made = f"CREATE VIEW {quoted(name)} AS {select(found[at + 1 :])}"
     first = (f"DROP VIEW IF EXISTS {quoted(name)}",) if replaced else ()
-    return Statement(command="create view", sql=(*first, made), table=name)
+    return Statement(command="create view", sql=(*first, made), table=name, query=tuple(found[at + 1 :]))
 
 
 def _drop(found: Sequence[Token]) -> Statement:

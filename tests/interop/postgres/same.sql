@@ -342,3 +342,26 @@ select a in (1,2) as i, b like 'a%' as l, a between 1 and 2 and ok as bt, (a, b)
 select exists (select 1 from o where o.t_id = t.id) as e from t order by id
 select 1 as a, null as b, 'x' as c, $1::int as d -- params [4]
 select cast(n as text) as t, cast('5' as int) + 1 as i from t where id = 1
+select jsonb_build_object('h', n / 4) -> 'h' > '2' as o from t where id = 4
+select concat('x', a / 2, '-', (n / 4)::numeric(4,1)) as c from t where id = 4
+select count(*) filter (where n / 4 > 2.2) as c, count(n / 4 > 2.4) as d from t
+select id, rank() over (order by n / 3 desc nulls last) as r from t order by id
+select id from t where n / 4 in (2.5, 1) or 5 / 2 = any(array[7]) order by id
+select id from t where 2.5 in (n / 4, 1) order by id
+select (n / 4, 1) = (2.5, 1) as same from t where id = 4
+insert into o (price, qty) values (1, 7 / 2), (10.0 / 4, 9 / 2), (3, 1) returning price, qty
+insert into t (d) values ('2026-01-01'::date + 1), ('2026-01-01'::date + 2) returning d
+update t as x set n = x.n / 4 where x.id = 4 returning n
+update t set n = o.price / 3 from o where o.t_id = t.id and o.id = 3 returning t.n
+insert into t (id, n) values (4, 10) on conflict (id) do update set n = excluded.n / 4 returning n
+insert into t (id, n) values (4, 10) on conflict (id) do update set n = t.n / 4 where t.n / 4 > 2.2 returning n
+delete from o where price / 3 > 33 and id in (select id from o where qty / 2 = 2) returning id
+create view v as select id, n / 4 > 2.2 as h from t;; select * from v order by id
+select sum(n / 4) > 3 as s, max(n / 4) = 2.5 as m, lower(b) as l from t group by b order by b
+select b from t where length(b) / 2 = 2
+select substr(b, 5 / 2) as s from t where id = 1
+select case when n / 4 > 2.2 then n / 4 > 2.4 else false end as c from t order by id
+select id from t where exists (select 1 from o where o.price / 40 > 2.4 and o.t_id = t.id)
+select id from t where n / 4 between 2.4 and 5 / 2 + 1 order by id
+insert into o (t_id, price) select t.id, t.n / 4 from t join o as x on x.t_id = t.id and x.price / 40 > 2.4 where t.n / 4 < 9 on conflict (id) do nothing returning price
+insert into o (t_id, price) select t.id, t.n / 4 from t left join o as x on x.t_id = t.id where t.n / 4 > 2.4 returning price

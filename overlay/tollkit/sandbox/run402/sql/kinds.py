@@ -67,6 +67,7 @@ _AS_FIRST = frozenset(
 )
 _AS_ALL = frozenset(("coalesce", "greatest", "least"))
 _ROUNDING = frozenset(("round", "trunc", "ceil", "ceiling", "floor", "sign"))
+_BY_ARGUMENTS = _AS_FIRST | _AS_ALL | _ROUNDING | {"sum", "avg", "array_agg", "date_trunc", "power", "pow", "sqrt"}
 _BARE = {"current_date": "date", "current_timestamp": "timestamptz", "localtimestamp": "timestamp", "true": "bool"}
 _CLAUSES = frozenset(
     ("where", "group", "having", "order", "limit", "offset", "union", "intersect", "except", "window", "for", "fetch")
@@ -95,6 +96,7 @@ _POWERS: Mapping[str, int] = {
     "::": 15,
 }
 _NOT, _SIGNED = 3, 13
+_CONFLICT = ["on", "conflict"]
 
 
 def shapes_of(
@@ -142,24 +144,26 @@ def _walk(query: _Query, found: Sequence[Token]) -> None:
         case "insert" | "update" | "delete":
             at = 1 if found[0].text == "update" else 2
             scope = query.table(found[at].name)
-            parts = _cut(body[at + 1 :], ("select", "values", "with", "from", "using", "set", "where"), keep=True)
-            excluded = [*scope, ("excluded", scope[0][1])]
-            for part in parts:
-                match part[0].text if part else "":
-                    case "select" | "values" | "with":
-                        start = next(at for at, token in enumerate(body) if token is part[0])
-                        with suppress(IndexError, ValueError, SqlError):
-                            query.columns(_cut(body[start:], ("on",))[0])
-                    case "from" | "using":
-                        scope = [*scope, *query.relations_of(part[1:], scope)]
-                    case "set":
-                        for each in split(part[1:]):
-                            query.clause(each[2:], [*excluded, *scope])
-                    case "where":
-                        query.clause(_cut(part[1:], ("on", "do"))[0], scope)
-                    case _:
-                        pass
-            for items in returned:
+            alias = [token for token in found[at + 1 : at + 3] if token.text != "as"][:1]
+            scope += [(token.name, scope[0][1]) for token in alias]
+            head, *parts = _cut(body[at + 1 :], ("select", "values", "with"), keep=True)
+            if found[0].text == "insert" and parts:
+                rows = [token for part in parts for token in part]
+                marks = [
+                    place for place in _outside(rows) if [each.text for each in rows[place : place + 2]] == _CONFLICT
+                ]
+                end = marks[0] if marks else len(rows)
+                query.value(rows[:end], ())
+                head = rows[end:]
+                scope.append(("excluded", scope[0][1]))
+            cut = _cut(head, ("from", "using", "set", "where"), keep=True)
+            clauses = {part[0].text: part[1:] for part in cut if part}
+            if found[0].text != "insert":
+                for word in ("from", "using"):
+                    scope += query.relations_of(clauses.get(word, ()), scope)
+            for each in split(clauses.get("set", ())):
+                query.clause(each[2:], scope)
+            for items in (clauses.get("where", ()), *returned):
                 query.clause(items, scope)
         case "create":
             if found[1].text == "policy":
@@ -235,8 +239,7 @@ class _Query:
             end = len(item)
             while end and item[end - 1].text in ("asc", "desc", "nulls", "first", "last"):
                 end -= 1
-            with suppress(IndexError, ValueError, SqlError):
-                self.value(item[:end], [*scope, *self._outer])
+            self.value(item[:end], [*scope, *self._outer])
 
     def _within(self, scope: Sequence[tuple[str, Columns]]) -> _Query:
         return _Query(self._relations, scope, self.changes)
@@ -282,8 +285,8 @@ class _Query:
         if found[0].text == "(":
             return self.columns(found)
         if found[0].text == "values":
-            row = found[2 : closing(found, 1)]
-            return [(f"column{at}", _told(self.value(item, []))) for at, item in enumerate(split(row), 1)]
+            rows = [[self.value(item, ()) for item in split(row[1:-1])] for row in split(found[1:])]
+            return [(f"column{at}", _told(_unified(column))) for at, column in enumerate(zip(*rows, strict=False), 1)]
         if found[0].text == "table":
             return list((self._relations(found[1].name) or {}).items())
         if found[0].text != "select":
@@ -310,11 +313,14 @@ class _Query:
 
     def value(self, found: Sequence[Token], scope: Sequence[tuple[str, Columns]]) -> Shape:
         """The type of an expression, or of a query in parentheses."""
-        if found and found[0].text in ("select", "with", "values"):
-            columns = self._within(scope).columns(found)
-            return columns[0][1] if columns else UNKNOWN
-        reader = _Expression(self, found, scope)
-        shape = reader.read(0)
+        try:
+            if found and found[0].text in ("select", "with", "values"):
+                columns = self._within(scope).columns(found)
+                return columns[0][1] if columns else UNKNOWN
+            reader = _Expression(self, found, scope)
+            shape = reader.read(0)
+        except (IndexError, ValueError, SqlError):  # it is said when SQLite gets it
+            return UNKNOWN
         return shape if reader.ended else UNKNOWN
 
     def relations_of(
@@ -490,7 +496,7 @@ class _Expression:
                 self.read(binds)
                 return _BOOL
             case "in":
-                self._inner()
+                self._query.clause(self._inner(), self._scope)
                 return _BOOL
             case "like" | "ilike" | "similar":
                 if sign == "similar":
@@ -502,7 +508,7 @@ class _Expression:
                 return _BOOL
             case "=" | "<" | ">" | "<=" | ">=" | "<>" | "!=" if self._peek().text in ("any", "all", "some"):
                 self._take()
-                self._inner()
+                self._query.clause(self._inner(), self._scope)
                 return _BOOL
             case _:
                 self._right = self.read(binds)
@@ -532,7 +538,8 @@ class _Expression:
         if sign == "(":
             self._place -= 1
             inner = self._inner()
-            return UNKNOWN if len(split(inner)) > 1 else self._query.value(inner, self._scope)
+            told = [self._query.value(item, self._scope) for item in split(inner)]
+            return told[0] if len(told) == 1 else UNKNOWN
         raise ValueError(sign)
 
     def _word(self, token: Token) -> Shape:
@@ -596,10 +603,15 @@ class _Expression:
             if self._take().text == "within":
                 self._take()
             if self._peek().text == "(":
-                self._inner()
+                for part in _cut(self._inner(), ("where", "partition", "order", "rows", "range", "groups")):
+                    self._query.clause(_after_words(part, "by"), self._scope)
             else:  # a window that is named
                 self._take()
-        inner = _after_words(_cut(inner, ("order",))[0], "distinct", "all")
+        inner, *order = _cut(inner, ("order",))
+        for part in order:
+            self._query.clause(_after_words(part, "by"), self._scope)
+        inner = _after_words(inner, "distinct", "all")
+        told = [self._query.value(item, self._scope) for item in split(inner)]
         if name in ("json_build_object", "json_build_array"):
             return Shape("json")
         if name.startswith("jsonb_") and name not in _GIVES:
@@ -608,18 +620,8 @@ class _Expression:
             return Shape("numeric", {"epoch": 6, "second": 6, "milliseconds": 3}.get(inner[0].text))
         if name in _GIVES:
             return Shape(_GIVES[name])
-        known = name in _AS_FIRST | _AS_ALL | _ROUNDING | {
-            "sum",
-            "avg",
-            "array_agg",
-            "date_trunc",
-            "power",
-            "pow",
-            "sqrt",
-        }
-        if not known or not inner:
+        if name not in _BY_ARGUMENTS or not inner:
             return UNKNOWN
-        told = [self._query.value(item, self._scope) for item in split(inner)]
         if name in ("sum", "avg") and told[0].kind in ("text", "varchar", "bool", "jsonb"):
             long = LONG_NAMES.get(told[0].kind, told[0].kind)
             self._query.changes.refuse(f"function {name}({long}) does not exist", "42883")

@@ -101,7 +101,8 @@ def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def without_msgspec(monkeypatch: pytest.MonkeyPatch) -> runtime_bulk.Bulk:
-    """The reader as it is where msgspec is not installed."""
+    """The reader as it is where msgspec is not installed; the one that there is keeps what it has loaded."""
+    assert READER.rows(body(byUser=[user(n) for n in range(5_000)])) is not None
     monkeypatch.setitem(sys.modules, "msgspec", None)
     for module in ("tollkit_api.runtime.rows", "tollkit_api.usage.v2026_05.rows"):
         monkeypatch.delitem(sys.modules, module)
